@@ -1,0 +1,85 @@
+"""The life of a batch's row: claimed once for ever, fenced, ended once."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+from temporalio import activity
+
+from activities.contracts.shapes import BatchStep, Undone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimBatch:
+    """The validated request as received, and the run that claims its id."""
+
+    request: dict[str, Any]
+    claimed_by_run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedBatch:
+    """The fence to work under, or the recorded result when the batch has already ended."""
+
+    batch_id: str
+    fence: int
+    recorded_result: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaiseFence:
+    """Shut out every effect scheduled under `fence`; `reason` is a fixed word for the audit log."""
+
+    batch_id: str
+    fence: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaisedFence:
+    """The fence that undoing works under."""
+
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishBatch:
+    """The result that ends a batch, written once."""
+
+    batch_id: str
+    fence: int
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+class BatchRegister(ABC):
+    """Writes the rows that say that a batch exists, under which fence, and how it ended."""
+
+    @activity.defn
+    @abstractmethod
+    def claim_batch(self, step: ClaimBatch) -> ClaimedBatch:
+        """Claims the batch id for ever.
+
+        Raises: ConflictError when the id was claimed with other content or by another unfinished run.
+        Retry: the same run gets the same answer.
+        """
+
+    @activity.defn
+    @abstractmethod
+    def raise_fence(self, step: RaiseFence) -> RaisedFence:
+        """Raises the fence by one, after every effect in flight has committed or failed.
+
+        Retry: a fence that already stands one higher is returned as it is.
+        """
+
+    @activity.defn
+    @abstractmethod
+    def finish_batch(self, step: FinishBatch) -> Undone:
+        """Records the end of the batch and chains its audit head to the tenant's.
+
+        Retry: the same result is accepted again; another one is a ConflictError.
+        """
+
+    @activity.defn
+    @abstractmethod
+    def close_shard(self, step: BatchStep) -> Undone:
+        """Chains the heads of all shard chains not yet chained to the batch's audit chain."""
