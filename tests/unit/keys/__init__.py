@@ -1,0 +1,1 @@
+"""Key arithmetic against published vectors and a second implementation."""
