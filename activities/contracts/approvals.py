@@ -68,6 +68,16 @@ class JudgeGate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemindGate:
+    """An open gate whose approvers are to be told again; `level` is reminder, escalation or expiry."""
+
+    batch_id: str
+    gate: str
+    digest: str
+    level: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloseGate:
     """How a gate ended: approved, rejected, expired or cancelled."""
 
@@ -116,6 +126,11 @@ class Approvals(ABC):
     @abstractmethod
     def judge_gate(self, step: JudgeGate) -> GateStanding:
         """Counts a gate again: expiry and revocation are judged now."""
+
+    @activity.defn
+    @abstractmethod
+    def remind_gate(self, step: RemindGate) -> Undone:
+        """Announces through the outbox that a gate still waits. Retry: one announcement per level."""
 
     @activity.defn
     @abstractmethod

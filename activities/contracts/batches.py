@@ -81,5 +81,5 @@ class BatchRegister(ABC):
 
     @activity.defn
     @abstractmethod
-    def close_shard(self, step: BatchStep) -> Undone:
+    def close_shards(self, step: BatchStep) -> Undone:
         """Chains the heads of all shard chains not yet chained to the batch's audit chain."""

@@ -36,6 +36,16 @@ class SealedEvidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyListChanges:
+    """Before which wave (counted from 1) of which tranche list changes are applied."""
+
+    batch_id: str
+    fence: int
+    tranche: int
+    wave: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListChanges:
     """What list changes since the verdicts did before a wave: lists now in force, wallets withheld."""
 
@@ -70,7 +80,7 @@ class Screening(ABC):
 
     @activity.defn
     @abstractmethod
-    def apply_list_changes(self, step: TrancheStep) -> ListChanges:
+    def apply_list_changes(self, step: ApplyListChanges) -> ListChanges:
         """Screens not yet active subjects against list entries new since their verdict; hits are withheld.
 
         Retry: changes already applied are not applied again.

@@ -1,0 +1,74 @@
+"""All state of a batch's workflow in one shape, handed on whole when the run continues as new."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from activities.contracts.approvals import GateStanding
+from activities.contracts.compliance import PlannedBatch
+from activities.contracts.screening import SealedEvidence
+
+STAGES = ("intake", "review", "screening", "derivation", "rollout", "late", "record", "ended")
+"""The stages in order, as `status` and the search attribute BatchStage name them."""
+
+
+@dataclass(kw_only=True)
+class Waiting:
+    """What a batch waits for: approval, hold, soak, service or nothing; `until` is RFC 3339 UTC or empty."""
+
+    kind: str = "none"
+    name: str = ""
+    until: str = ""
+
+
+@dataclass(kw_only=True)
+class Refusal:
+    """A message that did not count, and why."""
+
+    message: str
+    reason_code: str
+    reason: str
+    at: str
+
+
+@dataclass(kw_only=True)
+class WaveState:
+    """One wave as `status` shows it."""
+
+    wave: int
+    percent: int
+    wallets: int = 0
+    state: str = "planned"
+
+
+@dataclass(kw_only=True)
+class BatchState:
+    """Everything a batch's workflow remembers."""
+
+    request: dict[str, Any] = field(default_factory=dict)
+    batch_id: str = ""
+    fence: int = 0
+    stage: str = STAGES[0]
+    claimed: bool = False
+    row_count: int = 0
+    bad_row_count: int = 0
+    subject_count: int = 0
+    plan: PlannedBatch | None = None
+    evidence: dict[str, SealedEvidence] = field(default_factory=dict)
+    gates: dict[str, GateStanding] = field(default_factory=dict)
+    gate_until: dict[str, str] = field(default_factory=dict)
+    gates_passed: list[str] = field(default_factory=list)
+    waves: list[WaveState] = field(default_factory=list)
+    waves_done: int = 0
+    open_holds: int = 0
+    shards_done: int = 0
+    paused: bool = False
+    ending: bool = False
+    pauses: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    refusals: list[Refusal] = field(default_factory=list)
+    approvals: list[dict[str, str]] = field(default_factory=list)
+    waiting: Waiting = field(default_factory=Waiting)
+    services: dict[str, str] = field(default_factory=dict)
+    outcome: str = ""
+    cause: str = ""
+    reasons: list[str] = field(default_factory=list)

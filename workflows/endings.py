@@ -1,0 +1,107 @@
+"""How a batch ends: the outcome, its record in the store, the attested head and the bundle."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError, FailureError
+
+from activities.contracts.batches import BatchRegister, FinishBatch
+from activities.contracts.custody import Custody
+from activities.contracts.record import Record
+from activities.contracts.shapes import BatchStep, Document
+from workflows.batch_state import BatchState
+from workflows.limits import STREAM_TIMEOUT
+from workflows.status import counts_of
+from workflows.steps import Steps
+
+_KEPT_CAUSES = {"cancelled", "failed"}
+
+
+class EndEarly(Exception):  # noqa: N818 - leaving early is an outcome, not an error
+    """Why a batch leaves before its last stage: refused, rejected, expired, aborted, cancelled, failed..."""
+
+    def __init__(self, cause: str, *, reasons: Sequence[str] = ()) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.reasons = list(reasons)
+
+
+class Ending:
+    """Closes one batch, once all of its effects have happened or are undone."""
+
+    def __init__(self, state: BatchState, steps: Steps, publish: Callable[[], None]) -> None:
+        self._state = state
+        self._steps = steps
+        self._publish = publish
+
+    async def close(self, early: EndEarly | None = None) -> dict[str, Any]:
+        """Gives the batch's result, after it stands in the store and the bundle is written."""
+        state = self._state
+        state.ending = True
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        state.stage, state.cause = "record", early.cause if early else ""
+        state.reasons = early.reasons if early else []
+        state.outcome = outcome_of(state)
+        self._publish()
+        step = BatchStep(batch_id=state.batch_id, fence=state.fence)
+        await self._steps.provisioning(BatchRegister.close_shards, step)
+        result = result_of(state)
+        await self._steps.provisioning(
+            BatchRegister.finish_batch,
+            FinishBatch(batch_id=state.batch_id, fence=state.fence, result=result),
+        )
+        await self._write_record(step)
+        state.stage = "ended"
+        self._publish()
+        return result
+
+    async def _write_record(self, step: BatchStep) -> None:
+        """A batch that was never planned has nothing to attest."""
+        if self._state.plan is None:
+            return
+        await self._steps.custody(Custody.attest_head, step)
+        bundle: Document = await self._steps.provisioning(
+            Record.write_bundle,  # type: ignore[arg-type]  # the one activity that is asynchronous
+            step,
+            within=STREAM_TIMEOUT,
+        )
+        self._state.plan.documents["bundle"] = bundle
+
+
+def outcome_of(state: BatchState) -> str:
+    """Names the outcome: before the pivot the cause itself; once a wallet was active, a roll-back."""
+    if not state.cause:
+        return "completed_with_exceptions" if _has_exceptions(state) else "completed"
+    if state.cause in _KEPT_CAUSES:
+        return state.cause
+    return "rolled_back" if state.counts.get("frozen", 0) else state.cause
+
+
+def result_of(state: BatchState) -> dict[str, Any]:
+    """Gives the JSON object a run returns and the store keeps."""
+    newest = max(state.evidence, default="")
+    return {
+        "batch_id": state.batch_id,
+        "outcome": state.outcome,
+        "cause": state.cause or None,
+        "reasons": state.reasons,
+        "counts": counts_of(state),
+        "plan_digest": state.plan.plan_digest if state.plan else None,
+        "evidence_digest": state.evidence[newest].evidence_digest if newest else None,
+    }
+
+
+def as_failure(error: FailureError) -> ApplicationError:
+    """Gives the innermost reason as the run's own failure, so that its first line says what went wrong."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ApplicationError):
+        cause = cause.__cause__
+    if cause is None:
+        return ApplicationError("a step could not be done", type=type(error).__name__, non_retryable=True)
+    return ApplicationError(cause.message, *cause.details, type=cause.type, non_retryable=True)
+
+
+def _has_exceptions(state: BatchState) -> bool:
+    expected = state.subject_count * len(state.request.get("chains", []))
+    return state.bad_row_count > 0 or state.counts.get("active", 0) < expected

@@ -1,0 +1,136 @@
+"""Receives what people send to a batch: every message is committed with its reason before it is answered."""
+
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue
+
+from activities.contracts.approvals import Approvals, RecordAttempt, RecordedAttempt, RecordRefusal
+from activities.failures import InvalidRequestError
+from workflows.approval_gate import stamp
+from workflows.batch_state import BatchState, Refusal
+from workflows.limits import MESSAGE_BYTES_MAX, REFUSALS_SHOWN
+from workflows.messages import one_object, parse_pause, parse_signed_message
+from workflows.steps import Steps
+
+
+class MessageDesk:
+    """The messages of one batch; `on_pause` is awaited after a pause has counted."""
+
+    def __init__(
+        self,
+        state: BatchState,
+        steps: Steps,
+        publish: Callable[[], None],
+        on_pause: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._state = state
+        self._steps = steps
+        self._publish = publish
+        self._on_pause = on_pause
+
+    async def receive(self, message: str, inputs: Sequence[RawValue]) -> dict[str, Any]:
+        """Gives the answer to one message.
+
+        Raises: InvalidRequestError when the message cannot be read; that too is on the record.
+        """
+        await workflow.wait_condition(lambda: self._state.claimed)
+        if self._state.ending:
+            raise InvalidRequestError("the batch is ending and takes no more messages")
+        try:
+            return await (self._pause(inputs) if message == "pause" else self._judge(message, inputs))
+        except InvalidRequestError as error:
+            await self.refuse(message, "malformed", error.message)
+            raise
+
+    async def receive_unanswered(self, message: str, inputs: Sequence[RawValue]) -> None:
+        """Takes a message whose sender hears nothing; what comes of it shows in `status`."""
+        with contextlib.suppress(InvalidRequestError):
+            await self.receive(message, inputs)
+
+    async def refuse_unknown(self, name: str) -> None:
+        """Refuses a message of a name nobody knows."""
+        await workflow.wait_condition(lambda: self._state.claimed)
+        if not self._state.ending:
+            await self.refuse(name, "unknown_message", "no message of this name is known")
+
+    async def note_shard(
+        self, inputs: Sequence[RawValue], note: Callable[[str, str], Awaitable[None]]
+    ) -> None:
+        """Notes which service a shard waits for; anything unreadable is dropped, for it only shows."""
+        with contextlib.suppress(InvalidRequestError):
+            fields = one_object(inputs, bytes_max=MESSAGE_BYTES_MAX)
+            await note(str(fields.get("shard", ""))[:200], str(fields.get("service", ""))[:100])
+
+    async def refuse(self, message: str, reason_code: str, reason: str) -> None:
+        """Commits a message that cannot be judged, and shows it among the refused."""
+        await self._record(message, reason_code, reason, counted=False)
+        self._show_refusal(message, reason_code, reason)
+
+    async def _judge(self, message: str, inputs: Sequence[RawValue]) -> dict[str, Any]:
+        signed = parse_signed_message(inputs)
+        attempt = await self._steps.provisioning(
+            Approvals.record_attempt,
+            RecordAttempt(
+                batch_id=self._state.batch_id,
+                attempt_key=str(workflow.uuid4()),
+                message=message,
+                statement=signed.statement,
+                signature=signed.signature,
+            ),
+        )
+        self._take(message, attempt)
+        return asdict(attempt)
+
+    def _take(self, message: str, attempt: RecordedAttempt) -> None:
+        if not attempt.counted:
+            self._show_refusal(message, attempt.reason_code, attempt.reason)
+            return
+        if attempt.standing is not None and attempt.gate != "hold":
+            self._state.gates[attempt.gate] = attempt.standing
+        if attempt.gate == "hold":
+            self._state.open_holds = attempt.open_holds
+        self._state.approvals.append(
+            {
+                "gate": attempt.gate,
+                "approver": attempt.approver,
+                "decision": attempt.decision,
+                "at": stamp(workflow.now()),
+            }
+        )
+        self._publish()
+
+    async def _pause(self, inputs: Sequence[RawValue]) -> dict[str, Any]:
+        reason = parse_pause(inputs)
+        if self._state.paused:
+            await self.refuse("pause", "already_paused", "the batch is paused already")
+            return {"counted": False, "reason_code": "already_paused"}
+        self._state.paused = True
+        self._state.pauses += 1
+        await self._record("pause", "paused", reason, counted=True)
+        await self._on_pause()
+        self._publish()
+        return {"counted": True, "reason_code": "paused", "gate": f"resume/{self._state.pauses}"}
+
+    async def _record(self, message: str, reason_code: str, reason: str, *, counted: bool) -> None:
+        await self._steps.provisioning(
+            Approvals.record_refusal,
+            RecordRefusal(
+                batch_id=self._state.batch_id,
+                attempt_key=str(workflow.uuid4()),
+                message=message[:64],
+                reason_code=reason_code,
+                reason=reason[:500],
+                counted=counted,
+            ),
+        )
+
+    def _show_refusal(self, message: str, reason_code: str, reason: str) -> None:
+        refusal = Refusal(
+            message=message[:64], reason_code=reason_code, reason=reason[:300], at=stamp(workflow.now())
+        )
+        self._state.refusals = [*self._state.refusals, refusal][-REFUSALS_SHOWN:]
+        self._publish()

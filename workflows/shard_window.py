@@ -1,0 +1,63 @@
+"""Runs the shards of a stage as children, a bounded window of them at a time."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+from temporalio import workflow
+
+from activities.contracts.shapes import MAIN_TRANCHE, shard_chain
+from workflows.batch_plan import Shard
+from workflows.limits import OPEN_SHARDS_MAX
+from workflows.provision_shard import SHARD_WORKFLOW, ShardDone, ShardWork
+
+
+class ShardWindow:
+    """One stage's children; `checkpoint` is awaited before each start and holds while a batch is paused."""
+
+    def __init__(self, *, batch_id: str, fence: int, checkpoint: Callable[[], Awaitable[None]]) -> None:
+        self._batch_id = batch_id
+        self._fence = fence
+        self._checkpoint = checkpoint
+        self._slots = asyncio.Semaphore(OPEN_SHARDS_MAX)
+
+    async def run(
+        self, shards: list[Shard], *, stage: str, tranche: int = MAIN_TRANCHE, wave: int = 0
+    ) -> dict[str, int]:
+        """Gives the summed counts once every shard is done; the first failure cancels the others."""
+        counts: Counter[str] = Counter()
+        tasks = [
+            asyncio.create_task(self._run_one(shard, stage=stage, tranche=tranche, wave=wave))
+            for shard in shards
+        ]
+        try:
+            for task in tasks:
+                counts.update((await task).counts)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return dict(counts)
+
+    async def _run_one(self, shard: Shard, *, stage: str, tranche: int, wave: int) -> ShardDone:
+        async with self._slots:
+            await self._checkpoint()
+            name = f"{stage}-late" if tranche else stage
+            chain = shard_chain(self._batch_id, name, shard.shard_index)
+            done: ShardDone = await workflow.execute_child_workflow(
+                SHARD_WORKFLOW,
+                ShardWork(
+                    batch_id=self._batch_id,
+                    fence=self._fence,
+                    stage=stage,
+                    tranche=tranche,
+                    wave=wave,
+                    shard=shard,
+                    audit_chain=chain,
+                ),
+                id=chain.removeprefix("batch/"),
+                result_type=ShardDone,
+                cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+                static_summary=f"{name}: subjects {shard.offset} to {shard.offset + shard.length - 1}",
+            )
+            return done
