@@ -132,6 +132,7 @@ slices = Table(
     Column("source_cursor", BigInteger),
     _moment("done_at"),
     PrimaryKeyConstraint("batch_no", "stage", "tranche", "slice_index"),
+    CheckConstraint("stage <> 'derive' OR signature IS NOT NULL", name="signed"),
 )
 """A committed slice of a stage: `intake`, `screen`, `derive`, `verify` or `wave/<k>`."""
 
@@ -310,7 +311,10 @@ wallets = Table(
     CheckConstraint("state IN ('derived','ready','active','frozen','revoked')", name="state"),
     CheckConstraint("address_index = ordinal", name="index_is_ordinal"),
     CheckConstraint("(activated_at IS NULL) = (wave IS NULL)", name="wave"),
+    CheckConstraint("(state IN ('active','frozen')) = (wave IS NOT NULL)", name="activated"),
+    postgresql_with={"fillfactor": 70},
 )
+"""Rows change state twice, in place: the pages keep room for it (heap-only updates)."""
 
 waves = Table(
     "waves",
@@ -326,6 +330,7 @@ waves = Table(
     _moment("closed_at", stamped=False),
     PrimaryKeyConstraint("batch_no", "wave"),
     CheckConstraint("outcome IN ('passed','failed','undone')", name="outcome"),
+    CheckConstraint("(outcome IS NULL) = (closed_at IS NULL)", name="closed"),
 )
 
 outbox = Table(
@@ -339,10 +344,11 @@ outbox = Table(
     _moment("delivered_at", stamped=False),
 )
 
+# Chain names sort by bytes, so that the shard chains of one batch are one range of the index.
 audit_heads = Table(
     "audit_heads",
     metadata,
-    Column("chain", Text, primary_key=True),
+    Column("chain", Text(collation="C"), primary_key=True),
     Column("seq", BigInteger, nullable=False),
     Column("head", LargeBinary, nullable=False),
 )
@@ -350,7 +356,7 @@ audit_heads = Table(
 audit_entries = Table(
     "audit_entries",
     metadata,
-    Column("chain", Text, nullable=False),
+    Column("chain", Text(collation="C"), nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("recorded_at", Text, nullable=False),
     Column("body", Text, nullable=False),
@@ -364,7 +370,7 @@ attestations = Table(
     "attestations",
     metadata,
     _batch_no(),
-    Column("chain", Text, nullable=False),
+    Column("chain", Text(collation="C"), nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("head", LargeBinary, nullable=False),
     Column("message", Text, nullable=False),
