@@ -1,1 +1,1 @@
-""""""
+"""From a source file to stored subjects: opening, reading, checking, storing."""

@@ -1,0 +1,141 @@
+"""Opens the source file that a request names: a plain file directly inside the inbox, nothing else.
+
+No other local path is readable: no folder, no link, no device. Problems name the field, never the path.
+"""
+
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from activities.failures import InvalidRequestError, ServiceUnavailableError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+SOURCE_BYTES_MAX: Final = 8 * 1024**3
+"""Bytes: ten million rows of some 800 bytes, more than any column limit lets a usual row have."""
+
+_INBOX: Final = "inbox://"
+_NAME_BYTES_MAX: Final = 255
+_BLOCK: Final = 1024 * 1024
+"""Bytes read at once: large enough that hashing and system calls don't show in the rate."""
+
+
+class DigestingFile(io.RawIOBase):
+    """A raw file that keeps the SHA-256 of all that was read from it."""
+
+    def __init__(self, raw: io.FileIO) -> None:
+        super().__init__()
+        self._raw = raw
+        self._digest = hashlib.sha256()
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: "bytearray | memoryview", /) -> int:  # type: ignore[override]
+        """Reads and digests the next bytes.
+
+        Raises: ServiceUnavailableError when the disk does not answer.
+        """
+        try:
+            count = self._raw.readinto(buffer) or 0
+        except OSError:
+            raise ServiceUnavailableError("inbox") from None
+        self._digest.update(memoryview(buffer)[:count])
+        return count
+
+    def close(self) -> None:
+        """Closes the file underneath as well."""
+        self._raw.close()
+        super().close()
+
+    def sha256(self) -> str:
+        """Hex digest of everything read so far, read-ahead included."""
+        return self._digest.hexdigest()
+
+
+class OpenedSource:
+    """A source being read: the buffered stream, and at its end the digest of the whole file."""
+
+    def __init__(self, raw: DigestingFile) -> None:
+        self._raw = raw
+        self.stream = io.BufferedReader(raw, _BLOCK)
+
+    def read(self, count: int) -> bytes:
+        """Reads at most `count` bytes, and at most one block; none at the end."""
+        return self.stream.read(min(count, _BLOCK))
+
+    def sha256_of_all(self) -> str:
+        """Reads whatever is left and gives the file's SHA-256 (hex)."""
+        while self.stream.read(_BLOCK):
+            pass
+        return self._raw.sha256()
+
+
+class Sources(Protocol):
+    """Where sources are opened; each opening starts at the first byte."""
+
+    def open(self, uri: str) -> "AbstractContextManager[OpenedSource]":
+        """Opens a source.
+
+        Raises: InvalidRequestError naming `source.uri`; ServiceUnavailableError.
+        """
+
+
+class Inbox:
+    """The one folder that `inbox://name` reads from."""
+
+    def __init__(self, folder: Path, *, bytes_max: int = SOURCE_BYTES_MAX) -> None:
+        self._folder = folder
+        self._bytes_max = bytes_max
+
+    @contextmanager
+    def open(self, uri: str) -> Iterator[OpenedSource]:
+        """Opens the plain file of that name."""
+        handle = self._open_handle(_file_name(uri))
+        with DigestingFile(io.FileIO(handle, "rb")) as raw:
+            self._require_plain(os.fstat(handle))
+            yield OpenedSource(raw)
+
+    def _open_handle(self, name: str) -> int:
+        try:
+            folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            raise ServiceUnavailableError("inbox") from None
+        try:
+            # Relative to the open folder and without following a link, no name can lead elsewhere;
+            # without blocking, a pipe cannot hold the worker.
+            return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        except FileNotFoundError:
+            problem = "no file of that name is in the inbox"
+        except OSError:
+            problem = "the file cannot be read"
+        finally:
+            os.close(folder)
+        raise InvalidRequestError(f"source.uri: {problem}")
+
+    def _require_plain(self, facts: os.stat_result) -> None:
+        if not stat.S_ISREG(facts.st_mode):
+            raise InvalidRequestError("source.uri: not a plain file")
+        if facts.st_size == 0:
+            raise InvalidRequestError("source.uri: the file is empty")
+        if facts.st_size > self._bytes_max:
+            raise InvalidRequestError(f"source.uri: the file is larger than {self._bytes_max} bytes")
+
+
+def _file_name(uri: str) -> str:
+    """The name in the inbox; a path into or out of it is refused whatever it leads to."""
+    if not uri.startswith(_INBOX):
+        raise InvalidRequestError("source.uri: s3 is not configured")
+    name = uri.removeprefix(_INBOX)
+    if name.startswith(".") or "/" in name or "\\" in name or not name.isprintable():
+        raise InvalidRequestError("source.uri: names a place outside the inbox or a hidden file")
+    if not 0 < len(name.encode()) <= _NAME_BYTES_MAX:
+        raise InvalidRequestError("source.uri: the name has the wrong length")
+    return name
