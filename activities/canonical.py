@@ -32,8 +32,8 @@ def canonical_text(value: Any) -> str:
     return canonical(value).decode("utf-8")
 
 
-def canonical_strings(row: Mapping[str, str]) -> bytes:
-    """The same bytes as `canonical`, some ten times faster, for one flat row of strings.
+def canonical_strings(row: Mapping[str, str | int]) -> bytes:
+    """The same bytes as `canonical`, some ten times faster, for one flat row of strings and row numbers.
 
     The standard encoder sorts by code point and RFC 8785 by UTF-16 unit: the two agree for names in
     ASCII, which column names are; any other name takes the slow way.

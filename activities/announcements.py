@@ -1,0 +1,160 @@
+"""The outbox: what the world is told is written with the effect itself, then delivered until it arrives.
+
+Every announcement becomes a document in the object store and, where a receiver is configured, a signed call
+by Standard Webhooks. Receivers see one id however often a delivery is tried; nothing here names a subject.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+import urllib3
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from standardwebhooks import Webhook
+
+from activities.canonical import canonical_text, text_digest
+from activities.clients.object_store import ObjectStore
+from activities.contracts.shapes import batch_chain
+from activities.failures import ServiceUnavailableError
+from activities.store import audit
+from activities.store.database import Database
+from activities.store.tables import outbox
+
+RECEIVER: Final = "webhook receiver"
+"""What errors and `status` call the other end."""
+
+DELIVERY_SECONDS_MAX: Final = 5.0
+"""Seconds one call may take in all; a receiver queues what takes it longer."""
+
+_EVENTS: Final = UUID("6f0c7a43-5a0e-5d0a-9b2e-0d7f1f6a6a11")
+"""Namespace of event ids: the same event of the same batch gets the same id on every try."""
+
+
+def event_id(batch_id: str, event: str) -> str:
+    """Gives the id of one event of one batch, for example `wave/2`."""
+    return str(uuid5(_EVENTS, f"{batch_id}|{event}"))
+
+
+def announcement_key(batch_id: str, event: str) -> str:
+    """Where the announcement with that event id lies in the object store."""
+    return f"batches/{batch_id}/announcements/{event}.json"
+
+
+def enqueue(
+    connection: Connection, *, batch_no: int, event: str, topic: str, facts: Mapping[str, Any]
+) -> bool:
+    """Writes an announcement in the transaction of its effect; False when it was there already."""
+    written = connection.execute(
+        insert(outbox)
+        .values(event_id=event, batch_no=batch_no, topic=topic, body=dict(facts))
+        .on_conflict_do_nothing(index_elements=["event_id"])
+    )
+    return written.rowcount == 1
+
+
+class WebhookReceiver:
+    """One address that announcements are sent to, with the secret they are signed with."""
+
+    def __init__(self, *, url: str, secret_file: Path) -> None:
+        self._url = url
+        self._signer = Webhook(secret_file.read_text(encoding="ascii").strip())
+        self._pool = urllib3.PoolManager(retries=False)
+
+    def post(self, *, event: str, content: str) -> None:
+        """Sends one announcement.
+
+        Raises: ServiceUnavailableError unless the receiver answers with success in time.
+        """
+        now = datetime.now(tz=UTC)
+        headers = {
+            "content-type": "application/json",
+            "webhook-id": event,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": self._signer.sign(event, now, content),
+        }
+        try:
+            answer = self._pool.request(
+                "POST",
+                self._url,
+                body=content.encode(),
+                headers=headers,
+                timeout=urllib3.Timeout(total=DELIVERY_SECONDS_MAX),
+                redirect=False,
+            )
+        except (urllib3.exceptions.HTTPError, OSError):
+            raise ServiceUnavailableError(RECEIVER) from None
+        if not 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP success
+            raise ServiceUnavailableError(RECEIVER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Announcement:
+    """An announcement as it is sent, and whether it arrived."""
+
+    event: str
+    topic: str
+    content: str
+    delivered: bool
+
+
+class Announcer:
+    """Delivers what stands in the outbox."""
+
+    def __init__(
+        self, *, database: Database, object_store: ObjectStore, receiver: WebhookReceiver | None = None
+    ) -> None:
+        self._database = database
+        self._objects = object_store
+        self._receiver = receiver
+
+    def deliver(self, *, batch_id: str, event: str) -> bool:
+        """Delivers one announcement unless it was delivered before; False when there is none.
+
+        Raises: ServiceUnavailableError while the object store or the receiver is away.
+        Retry: it is sent again with the same id and content until its arrival is recorded.
+        """
+        with self._database.transaction() as connection:
+            pending = _announcement(connection, event)
+        if pending is None or pending.delivered:
+            return pending is not None
+        self._objects.put(announcement_key(batch_id, event), pending.content.encode())
+        if self._receiver is not None:
+            self._receiver.post(event=event, content=pending.content)
+        with self._database.transaction() as connection:
+            _record_arrival(connection, batch_id, pending)
+        return True
+
+
+def _announcement(connection: Connection, event: str) -> _Announcement | None:
+    row = connection.execute(select(outbox).where(outbox.c.event_id == event)).one_or_none()
+    if row is None:
+        return None
+    moment = row.created_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    content = canonical_text({"type": row.topic, "timestamp": moment, "data": dict(row.body)})
+    return _Announcement(
+        event=event, topic=row.topic, content=content, delivered=row.delivered_at is not None
+    )
+
+
+def _record_arrival(connection: Connection, batch_id: str, sent: _Announcement) -> None:
+    """Two deliverers may both arrive; the first to say so is recorded."""
+    arrived = connection.execute(
+        update(outbox)
+        .where(outbox.c.event_id == sent.event, outbox.c.delivered_at.is_(None))
+        .values(delivered_at=func.clock_timestamp())
+    )
+    if arrived.rowcount == 1:
+        audit.append(
+            connection,
+            batch_chain(batch_id),
+            kind="wave.announced",
+            facts={
+                "event_id": sent.event,
+                "topic": sent.topic,
+                "content_sha256": text_digest(sent.content),
+            },
+        )
