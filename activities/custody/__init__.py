@@ -1,1 +1,1 @@
-""""""
+"""Custody: seals seeds, derives addresses twice, proves possession, verifies authority itself."""

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 
-from bip_utils import Bip44, Bip44Changes, Bip44Coins
+from bip_utils import Bip39MnemonicGenerator, Bip39SeedGenerator, Bip44, Bip44Changes, Bip44Coins
 from ecdsa import SECP256k1, SigningKey, VerifyingKey
 from ecdsa.ellipticcurve import PointJacobi
 
@@ -19,6 +19,11 @@ def other_addresses(seed: bytes, account: int, indexes: list[int]) -> list[str]:
     branch = Bip44.FromSeed(seed, Bip44Coins.ETHEREUM).Purpose().Coin().Account(account)
     change = branch.Change(Bip44Changes.CHAIN_EXT)
     return [str(change.AddressIndex(index).PublicKey().ToAddress()) for index in indexes]
+
+
+def other_seed(entropy: bytes) -> bytes:
+    """The BIP-39 seed bip_utils makes of an entropy."""
+    return bytes(Bip39SeedGenerator(Bip39MnemonicGenerator().FromEntropy(entropy)).Generate())
 
 
 def other_secret(seed: bytes, account: int, index: int) -> bytes:

@@ -1,0 +1,1 @@
+"""The key room, its sealing and its second path, without servers."""
