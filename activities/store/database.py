@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from activities.failures import (
     AccessDeniedError,
@@ -23,8 +24,20 @@ from activities.failures import (
 STALE_FENCE = "WW001"
 """SQLSTATE raised by `hold_fence` when the batch's fence is not the caller's."""
 
-_RETRYABLE_CLASSES = ("08", "40", "53", "57", "58", "25")
-"""SQLSTATE classes: connection, rollback, resources, operator intervention, system, read-only."""
+_RETRYABLE = ("08", "40", "53", "57", "58", "25006", "55P03")
+"""SQLSTATE prefixes: connection, rollback, resources, operator intervention, system, read-only, lock wait."""
+
+_CREDENTIALS_REFUSED = ("42501", "28")
+"""SQLSTATE prefixes: insufficient privilege, invalid authorisation."""
+
+_LOGIN_REFUSALS = ("password authentication failed", "not permitted to log in", "no pg_hba.conf entry")
+"""A refused connection carries no SQLSTATE, only the server's sentence."""
+
+_SESSION_SETTINGS = {
+    "lock_timeout": "60s",  # raising a fence waits for slices in flight, which take seconds
+    "idle_in_transaction_session_timeout": "300s",  # a stopped process must not hold a fence for ever
+    "statement_timeout": "900s",  # the set-based undoing of the largest batch takes minutes
+}
 
 
 class Database:
@@ -32,12 +45,16 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 8) -> None:
         self._engine = create_engine(
-            url.replace("postgresql://", "postgresql+psycopg://", 1),
+            make_url(url).set(drivername="postgresql+psycopg"),
             pool_size=pool_size,
             max_overflow=0,
             pool_pre_ping=True,
             hide_parameters=True,
-            connect_args={"connect_timeout": 5, "application_name": "walletworks"},
+            connect_args={
+                "connect_timeout": 5,
+                "application_name": "walletworks",
+                "options": " ".join(f"-c {name}={value}" for name, value in _SESSION_SETTINGS.items()),
+            },
         )
 
     @contextmanager
@@ -49,13 +66,15 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except WalletworksError:
-            raise
-        except (DBAPIError, psycopg.Error) as error:
+        except (StatementError, PoolTimeoutError, psycopg.Error) as error:
             translated = _translated(error)
         else:
             return
-        raise translated from None
+        try:
+            raise translated from None
+        finally:
+            # The block's own exception is still being handled outside: keep it out of the failure.
+            translated.__context__ = None
 
     def close(self) -> None:
         """Closes every pooled connection."""
@@ -92,13 +111,24 @@ def copy_rows(
             copy.write_row(row)
 
 
-def _translated(error: DBAPIError | psycopg.Error) -> WalletworksError:
-    original = error.orig if isinstance(error, DBAPIError) else error
+def _translated(error: Exception) -> WalletworksError:
+    original = error.orig if isinstance(error, StatementError) else error
     state = getattr(original, "sqlstate", None)
+    if state is None:
+        return _translated_without_state(original)
     if state == STALE_FENCE:
         return StaleFenceError("the batch's fence was raised since this step was scheduled")
-    if state is None or state.startswith(_RETRYABLE_CLASSES):
+    if state.startswith(_RETRYABLE):
         return ServiceUnavailableError("database")
-    if state in {"42501", "28000", "28P01"}:
+    if state.startswith(_CREDENTIALS_REFUSED):
         return AccessDeniedError("the database role may not do this", state)
     return IntegrityError("the database refused the change", state)
+
+
+def _translated_without_state(original: BaseException | None) -> WalletworksError:
+    """What never reached the server: no connection or no answer is worth a retry, a wrong call is not."""
+    if not isinstance(original, psycopg.OperationalError | psycopg.InterfaceError | PoolTimeoutError):
+        return IntegrityError("the database could not be asked this way")
+    if any(refusal in str(original) for refusal in _LOGIN_REFUSALS):
+        return AccessDeniedError("the database refused the role's credentials")
+    return ServiceUnavailableError("database")

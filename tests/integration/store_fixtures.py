@@ -50,15 +50,11 @@ class Databases:
     provisioning: Database
     custody: Database
     console: Database
+    admin: Database
 
     def url(self, role: str) -> str:
         """Gives the URL of a role (`walletworks_...`) on this database."""
         return self.cluster.url(role, self.name)
-
-    @property
-    def admin_url(self) -> str:
-        """The superuser's URL on this database."""
-        return make_url(self.cluster.admin_url).set(database=self.name).render_as_string(hide_password=False)
 
 
 @contextmanager
@@ -92,6 +88,7 @@ def new_databases(cluster: Cluster, template: str) -> Iterator[Databases]:
     name = f"store_{secrets.token_hex(4)}"
     create = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}")
     cluster.run(create.format(sql.Identifier(name), sql.Identifier(template), sql.Identifier(OWNER)))
+    admin = Database(make_url(cluster.admin_url).set(database=name).render_as_string(hide_password=False))
     opened = {role: Database(cluster.url(role, name)) for role in (OWNER, *PROCESS_ROLES)}
     try:
         provisioning, custody, console = (opened[role] for role in PROCESS_ROLES)
@@ -102,9 +99,10 @@ def new_databases(cluster: Cluster, template: str) -> Iterator[Databases]:
             provisioning=provisioning,
             custody=custody,
             console=console,
+            admin=admin,
         )
     finally:
-        for database in opened.values():
+        for database in (admin, *opened.values()):
             database.close()
         cluster.run(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -161,7 +159,7 @@ def _start(folder: Path, *, port: int, password: str, user: str | None) -> subpr
 
 
 def _await_ready(process: subprocess.Popen[bytes], *, port: int, log: Path) -> None:
-    ready = [_binaries() / "pg_isready", "--host=127.0.0.1", f"--port={port}", "--timeout=1"]
+    ready = [str(_binaries() / "pg_isready"), "--host=127.0.0.1", f"--port={port}", "--timeout=1"]
     for _ in range(300):
         if process.poll() is not None:
             raise RuntimeError(f"PostgreSQL ended at once:\n{log.read_text()}")
