@@ -1,0 +1,92 @@
+"""`python -m infra.devstack up|down|status|env`: the stack from the command line."""
+
+import argparse
+import shlex
+import sys
+import time
+
+from rich.console import Console
+
+from infra.devstack.errors import StackError
+from infra.devstack.part import PartStatus
+from infra.devstack.stack import Stack
+
+UNREACHABLE = 3
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; gives the exit code (0 done, 2 wrong use, 3 a part cannot be reached)."""
+    options = _parser().parse_args(arguments)
+    commands = {"up": _up, "down": _down, "status": _status, "env": _env}
+    try:
+        return commands[options.command](Stack(options.state), options)
+    except StackError as error:
+        _print(f"error: {error}", to_errors=True)
+        if error.log_end:
+            _print(error.log_end, to_errors=True)
+        return UNREACHABLE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m infra.devstack", description=__doc__)
+    parser.add_argument("command", choices=("up", "down", "status", "env"))
+    parser.add_argument("--state", metavar="DIR", help="state folder (default: .walletworks)")
+    parser.add_argument("--wipe", action="store_true", help="down: remove data and keys too")
+    return parser
+
+
+def _up(stack: Stack, _: argparse.Namespace) -> int:
+    began = time.monotonic()
+    _print(f"Starting Temporal, PostgreSQL and OpenBao; state in {stack.state_dir}")
+    started = stack.start()
+    for status in stack.status():
+        note = "started" if started[status.name] else "already there"
+        _print(f"{_line(status)}  ({note})")
+    if stack.temporal.ui:
+        _print(f"Web UI    {stack.temporal.ui}")
+    _print(f"settings  {stack.settings_path}")
+    _print(f"Ready after {time.monotonic() - began:.1f} s.")
+    return 0
+
+
+def _down(stack: Stack, options: argparse.Namespace) -> int:
+    if options.wipe:
+        stack.wipe()
+        _print(f"Stopped; {stack.state_dir} is removed.")
+    else:
+        stack.stop()
+        _print(f"Stopped; the data stays in {stack.state_dir}.")
+    return 0
+
+
+def _status(stack: Stack, _: argparse.Namespace) -> int:
+    statuses = stack.status()
+    for status in statuses:
+        _print(_line(status))
+        if status.log_end:
+            _print(f"the end of {status.log}:\n{status.log_end}")
+    if all(status.healthy for status in statuses):
+        return 0
+    _print("Not all parts run: make up starts them.", to_errors=True)
+    return UNREACHABLE
+
+
+def _env(stack: Stack, _: argparse.Namespace) -> int:
+    for name, value in stack.environment().items():
+        sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+    return 0
+
+
+def _line(status: PartStatus) -> str:
+    pid = f"  pid {status.pid}" if status.pid else ""
+    log = f"  log {status.log}" if status.log else ""
+    return f"{status.name:<9} {status.state:<9} {status.address}{pid}{log}"
+
+
+def _print(text: str, *, to_errors: bool = False) -> None:
+    console = Console(stderr=to_errors, highlight=False, markup=False, soft_wrap=True)
+    console.print(text)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,161 @@
+"""The whole stack: three servers started side by side, one settings file that names them."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from infra.devstack import settings_file
+from infra.devstack.errors import StackError
+from infra.devstack.openbao import OpenBao
+from infra.devstack.part import Part, PartStatus
+from infra.devstack.postgres import Postgres
+from infra.devstack.state import StateFolder, default_state_dir
+from infra.devstack.temporal import Temporal
+
+T = TypeVar("T")
+
+
+class Stack:
+    """Temporal, PostgreSQL and OpenBao with their state in one folder.
+
+    As a context manager it starts them and ends them; with `start` and `stop` they outlive this program.
+    """
+
+    def __init__(self, state_dir: Path | str | None = None) -> None:
+        path = Path(state_dir).absolute() if state_dir else default_state_dir()
+        self._folder = StateFolder(path)
+        self.temporal = Temporal(self._folder, elsewhere=self._elsewhere_temporal())
+        self.postgres = Postgres(self._folder, elsewhere=os.environ.get("DATABASE_URL", ""))
+        vault = os.environ.get("VAULT_ADDR", "") if os.environ.get("VAULT_TOKEN") else ""
+        self.openbao = OpenBao(self._folder, elsewhere=vault)
+
+    @property
+    def state_dir(self) -> Path:
+        """The folder everything lies in."""
+        return self._folder.path
+
+    @property
+    def settings_path(self) -> Path:
+        """The settings file of this stack."""
+        return self._folder.settings_path
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The three servers."""
+        return (self.temporal, self.postgres, self.openbao)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> dict[str, bool]:
+        """Starts what does not run, all at once; gives for each part whether it was started now.
+
+        Raises:
+            StackError: a part died or could not be reached; it is named, with the end of its log.
+        """
+        self._folder.create()
+        with self._folder.locked():
+            settings_file.lay_out_policies(self._folder)
+            for part in self.parts:  # one after the other: they share one file of ports
+                part.settle_ports()
+            started = dict(zip(map(_name, self.parts), self._each(Part.start), strict=True))
+            self._write_settings()
+        return started
+
+    def stop(self) -> None:
+        """Ends every server of ours; data stays."""
+        if self._folder.exists:
+            with self._folder.locked():
+                self._each(Part.stop)
+
+    def wipe(self) -> None:
+        """Ends every server of ours and removes the state folder, keys included."""
+        self.stop()
+        if self._folder.exists:
+            self._folder.wipe()
+
+    def kill(self, name: str) -> None:
+        """Ends one server with SIGKILL: `temporal`, `postgres` or `openbao`."""
+        self._part(name).kill()
+
+    def start_server(self, name: str) -> None:
+        """Brings one server back on the same port with the same data."""
+        self._part(name).start()
+
+    def seal(self) -> None:
+        """Seals the key service."""
+        self.openbao.seal()
+
+    def unseal(self) -> None:
+        """Opens the key service again."""
+        self.openbao.unseal()
+
+    def status(self) -> list[PartStatus]:
+        """Looks how each part is now."""
+        self._must_exist()
+        return self._each(Part.status)
+
+    def environment(self) -> dict[str, str]:
+        """Gives the variables that point our command line and `temporal` at this stack."""
+        self._must_exist()
+        return {
+            "WALLETWORKS_SETTINGS": str(self.settings_path),
+            "TEMPORAL_ADDRESS": self.temporal.address,
+            "TEMPORAL_NAMESPACE": self.temporal.namespace,
+        }
+
+    def database_url(self, role: str) -> str:
+        """Gives the URL of `owner`, `provisioning`, `custody` or `console`."""
+        return self._folder.secret_path(role, "database_url").read_text()
+
+    def vault_token(self, role: str) -> str:
+        """Gives the token of `provisioning` or `custody`."""
+        return self._folder.secret_path(role, "vault_token").read_text()
+
+    def _elsewhere_temporal(self) -> str:
+        """Gives the address of a Temporal that is not ours; our own may stand in the variable too."""
+        address = os.environ.get("TEMPORAL_ADDRESS", "")
+        own = self._folder.read_json("run/ports.json").get("temporal")
+        return "" if own and address == f"127.0.0.1:{own}" else address
+
+    def _must_exist(self) -> None:
+        if not self._folder.exists:
+            raise StackError(f"no stack was ever started in {self.state_dir}: run make up")
+
+    def _part(self, name: str) -> Part:
+        for part in self.parts:
+            if part.name == name:
+                return part
+        raise StackError(f"there is no server named {name}: temporal, postgres or openbao")
+
+    def _each(self, work: Callable[[Part], T]) -> list[T]:
+        with ThreadPoolExecutor(max_workers=3) as pool:
+            return [done.result() for done in [pool.submit(work, part) for part in self.parts]]
+
+    def _write_settings(self) -> None:
+        engine = self.temporal
+        settings_file.write(
+            self._folder,
+            temporal={"address": engine.address, "namespace": engine.namespace, "ui": engine.ui},
+            vault_address=self.openbao.address,
+        )
+
+
+def _name(part: Part) -> str:
+    return part.name

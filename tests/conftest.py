@@ -1,0 +1,50 @@
+"""What tests of every kind share: the real servers, started once for the session."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.devstack import Stack
+
+# PostgreSQL runs as another account when the tests run as root: pytest's own folders are closed to it.
+STACKS = Path("/var/tmp")  # noqa: S108 - mkdtemp makes a folder of our own in it
+PREFIX = "walletworks-test-"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks every test that uses the servers, so that `-m "not stack"` leaves them out."""
+    for item in items:
+        if "stack" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.stack)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """Gives Temporal, PostgreSQL and OpenBao, running and migrated; ended with the session."""
+    _sweep()
+    running = Stack(new_state_dir())
+    with running:
+        yield running
+    running.wipe()
+
+
+@pytest.fixture(scope="session")
+def settings_path(stack: Stack) -> Path:
+    """Gives the settings file of the session's servers."""
+    return stack.settings_path
+
+
+def new_state_dir() -> Path:
+    """Gives a new folder for a stack of this test session."""
+    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=STACKS))
+
+
+def _sweep() -> None:
+    """Ends and removes the stacks of sessions that were killed before they could do so themselves."""
+    for folder in STACKS.glob(f"{PREFIX}*"):
+        session = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if folder.stat().st_uid == os.geteuid() and not Path(f"/proc/{session}").exists():
+            Stack(folder).wipe()
