@@ -120,13 +120,10 @@ def leaf(salt: bytes, plain: bytes) -> bytes:
     return hmac.digest(salt, plain, hashlib.sha256)
 
 
-def keep_wrapped_key(connection: Connection, *, batch_no: int, wrapped: str) -> str:
-    """Stores a batch's wrapped data key once and gives the stored one. Retry: the first one stands."""
+def keep_wrapped_key(connection: Connection, *, batch_no: int, wrapped: str) -> None:
+    """Stores a batch's wrapped data key. Retry: the first one stands."""
     connection.execute(
         insert(pii_keys).values(batch_no=batch_no, wrapped_key=wrapped).on_conflict_do_nothing()
-    )
-    return str(
-        connection.execute(select(pii_keys.c.wrapped_key).where(pii_keys.c.batch_no == batch_no)).scalar_one()
     )
 
 
