@@ -109,39 +109,39 @@ def resolve_gates(policy: Policy, facts: PlanFacts) -> dict[str, GateRule]:
 
 def _scope_refusals(policy: Policy, facts: PlanFacts) -> Iterator[DecisionReason]:
     if facts.jurisdiction != policy.jurisdiction:
-        yield _refusal("wrong_jurisdiction", "jurisdiction", "the policy is another jurisdiction's")
+        yield _reason("wrong_jurisdiction", "jurisdiction", "the policy is another jurisdiction's")
     if facts.purpose not in policy.purposes:
-        yield _refusal("purpose_not_allowed", "purpose", "this jurisdiction does not allow the purpose")
+        yield _reason("purpose_not_allowed", "purpose", "this jurisdiction does not allow the purpose")
     if facts.custody not in policy.custody_modes:
-        yield _refusal("custody_not_allowed", "custody", "this jurisdiction does not allow the custody mode")
+        yield _reason("custody_not_allowed", "custody", "this jurisdiction does not allow the custody mode")
 
 
 def _cap_refusals(policy: Policy, facts: PlanFacts) -> Iterator[DecisionReason]:
     if facts.subject_count < 1:
-        yield _refusal("no_subjects", "source", "the batch has no subject")
+        yield _reason("no_subjects", "source", "the batch has no subject")
     if facts.subject_count > policy.caps.subjects_per_batch:
         most = f"at most {policy.caps.subjects_per_batch} subjects are allowed in a batch"
-        yield _refusal("too_many_subjects", "source", most)
+        yield _reason("too_many_subjects", "source", most)
     if facts.wallets_per_subject > policy.caps.wallets_per_subject:
         most = f"a subject may have at most {policy.caps.wallets_per_subject} wallets with this tenant"
-        yield _refusal("too_many_wallets", "chains", most)
+        yield _reason("too_many_wallets", "chains", most)
     if policy.kyc.reference_required and facts.kyc_references_missing:
         missing = f"{facts.kyc_references_missing} subjects have no kyc_reference, which is required"
-        yield _refusal("kyc_reference_missing", "source", missing)
+        yield _reason("kyc_reference_missing", "source", missing)
 
 
 def _rollout_refusals(policy: Policy, facts: PlanFacts) -> Iterator[DecisionReason]:
     floors, wish = policy.rollout, facts.rollout
     if wish.waves_percent is not None and wish.waves_percent[0] > floors.first_wave_percent_max:
         most = f"the first wave may hold at most {floors.first_wave_percent_max} percent"
-        yield _refusal("first_wave_too_large", "rollout.waves_percent", most)
+        yield _reason("first_wave_too_large", "rollout.waves_percent", most)
     if wish.soak_seconds is not None and wish.soak_seconds < floors.soak_seconds_min:
         least = f"waves must soak for at least {floors.soak_seconds_min} seconds"
-        yield _refusal("soak_too_short", "rollout.soak_seconds", least)
+        yield _reason("soak_too_short", "rollout.soak_seconds", least)
     latest = floors.approve_from_wave_max
     if latest is not None and wish.approve_from_wave is not None and wish.approve_from_wave > latest:
         least = f"waves must be approved from wave {latest} on at the latest"
-        yield _refusal("wave_approval_too_late", "rollout.approve_from_wave", least)
+        yield _reason("wave_approval_too_late", "rollout.approve_from_wave", least)
 
 
 def _rollout_terms(policy: Policy, wish: RolloutWish) -> RolloutTerms:
@@ -155,12 +155,12 @@ def _rollout_terms(policy: Policy, wish: RolloutWish) -> RolloutTerms:
 
 def _gate_reasons(facts: PlanFacts, gates: Mapping[str, GateRule]) -> Iterator[DecisionReason]:
     if not facts.request_signed:
-        yield _refusal("request_unsigned", "signature", "unsigned: one person more is needed at every gate")
+        yield _reason("request_unsigned", "signature", "unsigned: one person more is needed at every gate")
     for name in ("compliance", "issuance", "wave"):
         if name in gates:
             asks = f"gate {name} asks for {gates[name].persons} persons"
-            yield _refusal(f"{name}_approval_needed", "jurisdiction", asks)
+            yield _reason(f"{name}_approval_needed", "jurisdiction", asks)
 
 
-def _refusal(code: str, field_name: str, sentence: str) -> DecisionReason:
+def _reason(code: str, field_name: str, sentence: str) -> DecisionReason:
     return DecisionReason(code=code, field=field_name, sentence=sentence)

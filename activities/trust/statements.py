@@ -12,6 +12,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -59,7 +60,7 @@ class Statement(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
-    v: Literal[1]
+    v: Annotated[int, Field(ge=1, le=1)]
     deployment: Name
     tenant: Name
     batch_id: Name
