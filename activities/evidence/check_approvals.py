@@ -1,0 +1,187 @@
+"""Signed decisions judged again from their exact texts, by the rules and the trust the auditor pins."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+from activities.contracts.shapes import LATE_TRANCHE
+from activities.evidence.check_plan import policy_decision, readable_policy, readable_request, requester_key
+from activities.evidence.facts import AuditFacts, BundleFacts
+from activities.evidence.reader import loose_json
+from activities.evidence.report import CheckSkippedError, require
+from activities.evidence.rows import AttemptRow, GateRow
+from activities.policy.decision import Decision
+from activities.trust.gates import GateRule
+from activities.trust.judging import Attempt, Gate, GateContext, GateState, Requester, judge_attempt, tally
+from activities.trust.statements import parse_instant
+from activities.trust.trust_file import Trust
+
+HOLD: Final = "hold"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What decisions of this batch are judged against."""
+
+    trust: Trust
+    decision: Decision
+    context: GateContext
+    counted: Mapping[tuple[str, str], list[AttemptRow]]
+    """Counted attempts by the gate and digest their statements name, by arrival."""
+
+    def rule(self, gate: str) -> GateRule | None:
+        """Whom the policy asks for at a gate; `wave/3` and `resume/3` are kinds of gates."""
+        return self.decision.gates.get(gate.partition("/")[0])
+
+    def stands(self, gate: str, digest: str, *, at: str) -> GateState:
+        """How a gate stood at a moment, counted from the raw statements."""
+        rule = self.rule(gate)
+        require(rule is not None, "a gate was opened that the policy does not know")
+        return tally(
+            Gate(name=gate, digest=digest, rule=rule or GateRule(seats={})),
+            [_attempt(row) for row in self.counted.get((gate, digest), []) if row.received_at <= at],
+            trust=self.trust,
+            context=self.context,
+            now=parse_instant(at),
+        )
+
+
+def bench(facts: BundleFacts, found: AuditFacts) -> Bench:
+    """Sets up the judging; skipped without pinned trust or without a plan."""
+    if facts.trust is None:
+        raise CheckSkippedError("the approvers' keys are not pinned")
+    decision, policy = policy_decision(facts, found), readable_policy(facts)
+    if decision is None or policy is None:
+        raise CheckSkippedError("the batch ended before it was planned")
+    request = readable_request(facts)
+    require(facts.table.deployment == facts.trust.deployment, "the bundle is another deployment's")
+    context = GateContext(
+        tenant=request.tenant,
+        batch_id=request.batch_id,
+        requester=Requester(name=request.requested_by, key_fingerprint=requester_key(facts, found)),
+        validity_max=timedelta(hours=policy.approvals.validity_hours_max),
+        gates=(),
+    )
+    return Bench(trust=facts.trust, decision=decision, context=context, counted=_counted(facts))
+
+
+def check_attempts(facts: BundleFacts, found: AuditFacts) -> str:
+    """Every attempt is in the audit log, and every one that counted counts again."""
+    order = [row.received_at for row in facts.attempts]
+    require(order == sorted(order), "approvals.jsonl is not in its order")
+    for kind, counted in (("attempt.counted", True), ("attempt.refused", False)):
+        told = sorted(str(entry.facts.get("attempt_key")) for entry in found.of_kind(kind))
+        held = sorted(row.attempt_key for row in facts.attempts if row.counted is counted)
+        require(told == held, "the attempts differ from those in the audit log")
+    on = bench(facts, found)
+    seen: set[str] = set()
+    for (gate, digest), attempts in on.counted.items():
+        for row in attempts:
+            _require_counts(on, gate, digest, row, seen)
+    refused = sum(not row.counted for row in facts.attempts)
+    return f"{len(seen)} decisions count again, {refused} refused attempts are on record"
+
+
+def check_gates(facts: BundleFacts, found: AuditFacts) -> str:
+    """Each gate ended as its statements say, and nothing went on without the gates it needed."""
+    on = bench(facts, found)
+    closed = {
+        (str(entry.facts.get("gate")), str(entry.facts.get("digest"))): (
+            str(entry.facts.get("outcome")),
+            entry.recorded_at,
+        )
+        for entry in found.of_kind("gate.closed")
+    }
+    for row in facts.gates:
+        _require_gate(facts, on, row, closed.get((row.gate, row.digest)))
+    require(len(closed) <= len(facts.gates), "the audit log tells of a gate that is missing")
+    passed = {(row.gate, row.digest) for row in facts.gates if row.outcome == "approved"}
+    needed = _needed(facts, on)
+    require(needed <= passed, "something went on without a gate that the policy asks for")
+    return f"{len(passed)} gates passed, {len(needed)} of them needed for what was done"
+
+
+def check_holds(facts: BundleFacts, found: AuditFacts) -> str:
+    """Every settled hold carries the decisions that the policy asks for."""
+    settled = [row for row in facts.adjudications.values() if row.decision != "cancelled"]
+    if not settled:
+        raise CheckSkippedError("no hold was settled by people")
+    on = bench(facts, found)
+    for row in settled:
+        state = on.stands(HOLD, row.hold_digest, at=facts.table.made_at)
+        fits = state.satisfied if row.decision == "clear" else bool(state.rejected_by)
+        require(fits, "a hold was settled without the decisions it needs")
+    return f"{len(settled)} holds settled by signed decisions"
+
+
+def _require_counts(on: Bench, gate: str, digest: str, row: AttemptRow, seen: set[str]) -> None:
+    rule = on.rule(gate)
+    require(rule is not None, "a counted decision names a gate the policy does not know")
+    opened = Gate(name=gate, digest=digest, rule=rule or GateRule(seats={}))
+    judged = judge_attempt(
+        row.statement or "",
+        row.signature or "",
+        trust=on.trust,
+        context=replace(on.context, gates=(opened,)),
+        now=parse_instant(row.received_at),
+        seen_nonces=seen,
+    )
+    require(judged.counted, f"a counted decision does not count: {judged.reason.value}")
+    if judged.statement is not None:
+        seen.add(judged.statement.nonce)
+
+
+def _require_gate(facts: BundleFacts, on: Bench, row: GateRow, told: tuple[str, str] | None) -> None:
+    digests = {facts.plan_digest, *facts.evidence_digests.values()}
+    require(row.digest in digests, "a gate is over a digest that is neither the plan's nor the evidence's")
+    rule = on.rule(row.gate)
+    require(rule is not None, "a gate was opened that the policy does not know")
+    require(rule and row.terms.get("roles") == dict(rule.seats), "a gate asked for others than the policy")
+    if not row.outcome:
+        require(told is None, "a gate's end differs from the audit log")
+        return
+    require(told is not None and told[0] == row.outcome, "a gate's end differs from the audit log")
+    state = on.stands(row.gate, row.digest, at=told[1] if told else "")
+    if row.outcome == "approved":
+        require(state.satisfied, "a gate passed without the decisions it needs")
+    elif row.outcome == "rejected":
+        require(state.rejected_by, "a gate was rejected by nobody who may")
+
+
+def _needed(facts: BundleFacts, on: Bench) -> set[tuple[str, str]]:
+    """The gates that what was done needed: addresses need both decisions, waves their own."""
+    derived = {row.tranche for row in facts.slices if row.stage == "derive"}
+    needed: set[tuple[str, str]] = set()
+    if "compliance" in on.decision.gates and (facts.stage("screen") or derived):
+        needed.add(("compliance", facts.plan_digest))
+    if "issuance" in on.decision.gates:
+        needed |= {("issuance", facts.evidence_digests.get(tranche, "")) for tranche in derived}
+    first = on.decision.rollout.approve_from_wave
+    for wave in facts.waves.values():
+        if first and "wave" in on.decision.gates and wave.wave >= first:
+            needed.add((f"wave/{wave.wave}", _wave_digest(facts, wave.tranche)))
+    return needed
+
+
+def _wave_digest(facts: BundleFacts, tranche: int) -> str:
+    """A wave is approved over the evidence of its tranche."""
+    return facts.evidence_digests.get(tranche if tranche == LATE_TRANCHE else 0, "")
+
+
+def _counted(facts: BundleFacts) -> dict[tuple[str, str], list[AttemptRow]]:
+    by_gate: dict[tuple[str, str], list[AttemptRow]] = {}
+    for row in facts.attempts:
+        if not row.counted or (row.message == "pause" and row.statement is None):
+            continue
+        said = loose_json(row.statement or "") or {}
+        by_gate.setdefault((str(said.get("gate")), str(said.get("digest"))), []).append(row)
+    return by_gate
+
+
+def _attempt(row: AttemptRow) -> Attempt:
+    return Attempt(
+        statement=row.statement or "",
+        signature=row.signature or "",
+        counted_at=parse_instant(row.received_at),
+    )

@@ -1,0 +1,186 @@
+"""The audit log: hashes recomputed, chains whole, shard heads chained, the batch's head attested."""
+
+import hashlib
+from typing import Any, Final
+
+from activities.canonical import canonical
+from activities.evidence import layout
+from activities.evidence.attested import head_message, signed_by_one
+from activities.evidence.facts import AuditFacts, BundleFacts, Entry
+from activities.evidence.reader import canonical_value, loose_json
+from activities.evidence.report import CheckSkippedError, require
+from activities.evidence.rows import AuditRow, HistoryRow
+
+_INTENT: Final = ".intent"
+_OUTCOME: Final = ".outcome"
+_START: Final = "0" * 64
+
+
+class _Chain:
+    """One chain as it is read: where it stands, and which intents it has stated."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.seq = 0
+        self.hash = _START
+        self.recorded_at = ""
+        self._intents: set[tuple[Any, ...]] = set()
+
+    def take(self, row: AuditRow) -> dict[str, Any]:
+        """Adds an entry and gives its body."""
+        require(row.seq == self.seq + 1, "an audit chain has a gap, a repetition or a swap")
+        require(row.prev == self.hash, "an audit entry does not continue the one before it")
+        require(entry_hash(row) == row.hash, "an audit entry differs from its hash")
+        require(row.recorded_at >= self.recorded_at, "an audit chain's clock runs backwards")
+        self.seq, self.hash, self.recorded_at = row.seq, row.hash, row.recorded_at
+        body = canonical_value(row.body, what="an audit entry")
+        require(isinstance(body, dict) and isinstance(body.get("kind"), str), "an audit entry has no kind")
+        self._pair(body)
+        return dict(body)
+
+    def _pair(self, body: dict[str, Any]) -> None:
+        kind = body["kind"]
+        of_what = tuple(body.get(name) for name in ("stage", "tranche", "slice_index"))
+        if kind.endswith(_INTENT):
+            self._intents.add((kind.removesuffix(_INTENT), *of_what))
+        elif kind.endswith(_OUTCOME):
+            stated = (kind.removesuffix(_OUTCOME), *of_what) in self._intents
+            require(stated, "an outcome has no record of its intent before it")
+
+
+def entry_hash(row: AuditRow) -> str:
+    """The hash (hex) over previous hash, sequence number, time and body of an entry."""
+    content = bytes.fromhex(row.prev) + row.seq.to_bytes(8, "big")
+    return hashlib.sha256(content + f"{row.recorded_at}\n{row.body}".encode()).hexdigest()
+
+
+def check_chains(facts: BundleFacts, found: AuditFacts) -> str:
+    """Recomputes every chain and gathers what it says; the batch's own chain comes first."""
+    chain = _Chain("")
+    expected = _attested_hashes(facts)
+    total = 0
+    for row in facts.reader.stream(layout.AUDIT, AuditRow):
+        if row.chain != chain.name:
+            _end_chain(found, chain)
+            require(row.chain > chain.name, "the audit chains are not in their order")
+            own = row.chain == facts.batch_chain or row.chain.startswith(facts.batch_chain + "/")
+            require(own, "an audit chain belongs to another batch")
+            chain = _Chain(row.chain)
+        body = chain.take(row)
+        wanted = expected.get((row.chain, row.seq), row.hash)
+        require(wanted == row.hash, "an attested or chained head differs from its entry")
+        _gather(facts, found, row, body, expected)
+        total += 1
+    _end_chain(found, chain)
+    require(facts.batch_chain in found.ends, "the batch's own audit chain is missing")
+    _require_shards_closed(found, facts.batch_chain)
+    return f"{total} entries in {len(found.ends)} chains, hashes recomputed"
+
+
+def check_heads(facts: BundleFacts, found: AuditFacts) -> str:
+    """The last attestation must be of the chain's last entry, and all must be signed."""
+    require(facts.heads, "no head of the batch's audit chain is attested")
+    for head in facts.heads:
+        _require_head_shape(facts, head.message)
+    last = loose_json(facts.heads[-1].message) or {}
+    at_end = (last.get("seq"), last.get("head")) == found.ends.get(facts.batch_chain)
+    require(at_end, "the audit chain does not end at its attested head")
+    if facts.trust is None:
+        raise CheckSkippedError("custody's keys are not pinned")
+    for head in facts.heads:
+        signed = signed_by_one(facts.trust.attest_keys, head.message.encode(), head.signature)
+        require(signed, "no pinned key signed an attestation of the audit chain")
+    return f"{len(facts.heads)} attested heads, the last one at the chain's end"
+
+
+def check_slices(facts: BundleFacts, found: AuditFacts) -> str:
+    """Every slice has the outcome that was committed with it, and every outcome its slice."""
+    for row in facts.slices:
+        said = found.outcomes.get((row.stage, row.tranche, row.slice_index))
+        require(said == (row.root, row.row_count), "a slice differs from its outcome in the audit log")
+    require(len(found.outcomes) == len(facts.slices), "the audit log tells of a slice that is missing")
+    return f"{len(facts.slices)} slices agree with the audit log"
+
+
+def check_outcome(facts: BundleFacts, found: AuditFacts) -> str:
+    """The end the table names is the end the audit log tells."""
+    ends = found.of_kind("batch.ended")
+    told = {str(entry.facts.get("outcome", "")) for entry in ends}
+    if not facts.table.outcome and not told:
+        raise CheckSkippedError("the batch had not ended when the bundle was written")
+    require(told == {facts.table.outcome}, "the outcome differs from the one in the audit log")
+    return "the outcome is the one in the audit log"
+
+
+def check_histories(facts: BundleFacts) -> str:
+    """The histories are there, without gaps, and the batch's own is among them."""
+    run: tuple[str, str] = ("", "")
+    event_id, events, workflows = 0, 0, set()
+    for row in facts.reader.stream(layout.HISTORIES, HistoryRow):
+        current = (row.workflow_id, row.run_id)
+        if current != run:
+            require(current > run, "the histories are not in their order")
+            run, event_id = current, 0
+        require(row.event_id == event_id + 1, "a history has a gap or a repetition")
+        event_id, events = row.event_id, events + 1
+        workflows.add(row.workflow_id)
+    require(facts.table.batch_id in workflows, "the history of the batch's own workflow is missing")
+    return f"{events} events of {len(workflows)} workflows (not attested)"
+
+
+def _attested_hashes(facts: BundleFacts) -> dict[tuple[str, int], str]:
+    """Hashes that entries must have, from attestations; chained shard heads join while reading."""
+    expected: dict[tuple[str, int], str] = {}
+    for head in facts.heads:
+        said = loose_json(head.message) or {}
+        expected[(str(said.get("chain")), int(said.get("seq") or 0))] = str(said.get("head"))
+    return expected
+
+
+def _gather(
+    facts: BundleFacts,
+    found: AuditFacts,
+    row: AuditRow,
+    body: dict[str, Any],
+    expected: dict[tuple[str, int], str],
+) -> None:
+    kind = body["kind"]
+    if row.chain == facts.batch_chain:
+        entry = Entry(seq=row.seq, recorded_at=row.recorded_at, kind=kind, facts=body)
+        found.entries.append(entry)
+    if kind == "shard.closed":
+        require(row.chain == facts.batch_chain, "a head is chained outside the batch's own chain")
+        expected[(str(body.get("chain")), int(body.get("seq") or 0))] = str(body.get("head"))
+    if kind == "slice.outcome":
+        key = (str(body.get("stage")), int(body.get("tranche") or 0), int(body.get("slice_index") or 0))
+        require(key not in found.outcomes, "a slice has two outcomes in the audit log")
+        found.outcomes[key] = (str(body.get("root")), int(body.get("row_count") or 0))
+
+
+def _end_chain(found: AuditFacts, chain: _Chain) -> None:
+    if chain.name:
+        found.ends[chain.name] = (chain.seq, chain.hash)
+
+
+def _require_shards_closed(found: AuditFacts, own: str) -> None:
+    closed: dict[str, tuple[int, str]] = {}
+    for entry in found.of_kind("shard.closed"):
+        closed[str(entry.facts.get("chain"))] = (
+            int(entry.facts.get("seq") or 0),
+            str(entry.facts.get("head")),
+        )
+    shards = {name: end for name, end in found.ends.items() if name != own}
+    require(closed == shards, "the shard chains do not end at the heads chained into the batch's chain")
+
+
+def _require_head_shape(facts: BundleFacts, message: str) -> None:
+    said = loose_json(message) or {}
+    expected = head_message(
+        deployment=facts.table.deployment,
+        batch_id=facts.table.batch_id,
+        chain=facts.batch_chain,
+        seq=int(said.get("seq") or 0),
+        head=str(said.get("head")),
+    )
+    require(expected == message.encode(), "an attestation is not about this batch's audit chain")
+    require(canonical(said) == expected, "an attestation is not canonical")

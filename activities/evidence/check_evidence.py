@@ -1,0 +1,75 @@
+"""The evidence documents: list digests, verdict root, adjudications and counts, each recomputed."""
+
+import hashlib
+from collections import Counter
+
+from activities.canonical import canonical
+from activities.contracts.shapes import LATE_TRANCHE, MAIN_TRANCHE
+from activities.evidence.check_plan import check_verdict_root, readable_policy
+from activities.evidence.facts import AuditFacts, BundleFacts
+from activities.evidence.report import CheckSkippedError, require
+from activities.evidence.rows import AdjudicationRow
+from activities.merkle import root
+
+
+def check_evidence(facts: BundleFacts, found: AuditFacts) -> str:
+    """Each evidence document says what slices, lists and adjudications say, and was sealed as it stands."""
+    sealed = {
+        (entry.facts.get("tranche"), entry.facts.get("evidence_digest"))
+        for entry in found.of_kind("evidence.sealed")
+    }
+    require(sealed == set(facts.evidence_digests.items()), "the evidence differs from what was sealed")
+    if not facts.evidence:
+        require(not facts.stage("derive"), "addresses were derived without evidence")
+        raise CheckSkippedError("the batch ended before its evidence was sealed")
+    require(MAIN_TRANCHE in facts.evidence, "the late tranche has evidence and the main one has not")
+    for tranche in facts.evidence:
+        _require_tranche(facts, tranche)
+    return f"{len(facts.evidence)} evidence documents, recomputed from their parts"
+
+
+def eligible(facts: BundleFacts, tranche: int) -> int:
+    """How many subjects of a tranche may get wallets."""
+    counts = facts.evidence[tranche].counts if tranche in facts.evidence else {}
+    return counts.get("clear", 0) + counts.get("cleared", 0)
+
+
+def _require_tranche(facts: BundleFacts, tranche: int) -> None:
+    evidence = facts.evidence[tranche]
+    require(evidence.plan_digest == facts.plan_digest, "the evidence is about another plan")
+    check_verdict_root(facts, tranche)
+    pinned = {row.list_id: row.digest for row in facts.lists if row.applied_in_wave == 0}
+    require(evidence.list_digests == pinned, "the evidence names other lists than were pinned")
+    policy = readable_policy(facts)
+    mandatory = set(policy.screening.lists) if policy else set()
+    require(mandatory <= set(pinned), "a list that the policy makes mandatory was not screened")
+    taken = [row for row in facts.adjudications.values() if row.tranche == tranche]
+    require(adjudication_root(taken) == evidence.adjudication_root, "the adjudications are others")
+    _require_counts(facts, tranche, taken)
+
+
+def _require_counts(facts: BundleFacts, tranche: int, taken: list[AdjudicationRow]) -> None:
+    counts, decided = facts.evidence[tranche].counts, Counter(row.decision for row in taken)
+    require(counts.get("cleared", 0) == decided["clear"], "the evidence counts other cleared holds")
+    if tranche == LATE_TRANCHE:
+        require(counts.get("clear", 0) == 0, "the late tranche counts subjects that were never held")
+        return
+    verdicts: Counter[str] = Counter()
+    for row in facts.stage("screen"):
+        verdicts.update(row.counts)
+        require(sum(row.counts.values()) == row.row_count, "a screening slice's counts do not add up")
+    still_held = verdicts["held"] - len(taken)
+    refused = {verdicts["refused"], verdicts["refused"] + decided["refuse"]}
+    require(counts.get("clear", 0) == verdicts["clear"], "the evidence counts other clear subjects")
+    require(counts.get("held", 0) == still_held, "the evidence counts other held subjects")
+    require(counts.get("refused", 0) in refused, "the evidence counts other refused subjects")
+
+
+def adjudication_root(taken: list[AdjudicationRow]) -> str:
+    """The root (hex) over decisions by ordinal."""
+    return root(
+        hashlib.sha256(
+            canonical({"ordinal": row.ordinal, "hold_digest": row.hold_digest, "decision": row.decision})
+        ).digest()
+        for row in sorted(taken, key=lambda row: row.ordinal)
+    ).hex()
