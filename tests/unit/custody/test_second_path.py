@@ -3,17 +3,20 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from activities.custody import second_path
 from activities.custody.pure_check import PureBranch
 from activities.custody.scope import SealScope
 from activities.custody.sealing import SealedSeed
-from activities.custody.second_path_run import KeyServiceAddress, SecondPathJob, run_second_path
+from activities.custody.second_path_run import MODULE, KeyServiceAddress, SecondPathJob, run_second_path
 from activities.failures import (
     AccessDeniedError,
     IntegrityError,
@@ -142,3 +145,38 @@ def test_a_family_without_a_second_path_is_incomplete(tmp_path: Path) -> None:
     """Chains nobody wrote a second path for are never reported as checked."""
     with pytest.raises(SealingIncompleteError):
         run_second_path(replace(_job(tmp_path), family="unknown"))
+
+
+def test_a_killed_process_is_incomplete(tmp_path: Path) -> None:
+    """A second path that dies before it answers is no success; asking again is harmless."""
+
+    def killing() -> Iterator[tuple[int, str]]:
+        started = [child for child in psutil.Process().children() if MODULE in child.cmdline()]
+        assert len(started) == 1
+        started[0].kill()
+        yield 0, "0xA"
+
+    with pytest.raises(SealingIncompleteError):
+        run_second_path(replace(_job(tmp_path), expected=killing()))
+
+
+def _shown(process: psutil.Process) -> str:
+    """What other processes may read of one: a hardened process's environment is closed to its own user."""
+    with suppress(psutil.AccessDenied):
+        return f"{process.cmdline()} {process.environ()}"
+    return str(process.cmdline())
+
+
+def test_a_process_names_no_secret_in_arguments_or_environment(tmp_path: Path) -> None:
+    """While it runs, neither its command line nor its environment holds the token or the sealed seed."""
+    seen: list[str] = []
+
+    def looking() -> Iterator[tuple[int, str]]:
+        seen.extend(_shown(child) for child in psutil.Process().children() if MODULE in child.cmdline())
+        yield 0, "0xA"
+
+    with pytest.raises(ServiceUnavailableError):
+        run_second_path(replace(_job(tmp_path), expected=looking()))
+    assert len(seen) == 1
+    for secret in ("not-a-token", "00" * 48, "127.0.0.1"):
+        assert secret not in seen[0]
