@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import Any
 
 from temporalio import activity
 
@@ -38,6 +39,14 @@ class PlannedBatch:
     documents: dict[str, Document] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewPlan:
+    """A request that is not started, and how many good rows its source has."""
+
+    request: dict[str, Any]
+    subject_count: int
+
+
 class Compliance(ABC):
     """Makes the plan and asks the policy."""
 
@@ -48,3 +57,8 @@ class Compliance(ABC):
 
         Retry: the stored plan is returned; a later change of the policy file does not touch it.
         """
+
+    @activity.defn
+    @abstractmethod
+    def preview_plan(self, step: PreviewPlan) -> PlannedBatch:
+        """Decides as `plan_batch` would today, and stores nothing; the digest is empty."""

@@ -1,0 +1,152 @@
+"""One command's connection: settings, client, batches, documents; errors become one line and a code."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from getpass import getuser
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlparse
+from uuid import uuid4
+
+from opentelemetry import trace
+from temporalio.client import (
+    ActivityFailureError,
+    Client,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.contracts.shapes import PROVISIONING_QUEUE, Document
+from workers.cli.exits import CommandError, Exit
+from workers.client import connect
+from workers.settings import Settings, SettingsError, load_settings
+from workers.telemetry import configure_telemetry
+
+Gives = TypeVar("Gives")
+
+_READ_TIMEOUT = timedelta(minutes=10)
+_CLAIM_TIMEOUT = timedelta(seconds=20)
+
+
+class Session:
+    """What a command works with."""
+
+    def __init__(self, settings: Settings, client: Client) -> None:
+        self.settings = settings
+        self.client = client
+
+    def batch(self, batch_id: str) -> WorkflowHandle[Any, dict[str, Any]]:
+        """Gives the handle of a batch's workflow."""
+        return self.client.get_workflow_handle(batch_id, result_type=dict)
+
+    async def status(self, batch_id: str) -> dict[str, Any]:
+        """Gives the answer of the query `status`."""
+        answer: dict[str, Any] = await self.batch(batch_id).query(
+            "status", {}, result_type=dict, rpc_timeout=_CLAIM_TIMEOUT
+        )
+        return answer
+
+    async def send(self, batch_id: str, update: str, message: dict[str, Any]) -> dict[str, Any]:
+        """Sends an update and gives its answer."""
+        answer: dict[str, Any] = await self.batch(batch_id).execute_update(update, message, result_type=dict)
+        return answer
+
+    async def ask(self, activity: Callable[..., Gives], question: Any) -> Gives:
+        """Asks the provisioning worker one question, outside of any batch's history."""
+        given: Gives = await self.client.execute_activity(
+            activity,
+            question,
+            id=f"read-{uuid4()}",
+            task_queue=PROVISIONING_QUEUE,
+            start_to_close_timeout=_READ_TIMEOUT,
+            schedule_to_start_timeout=_CLAIM_TIMEOUT,
+            retry_policy=RetryPolicy(maximum_attempts=3),
+        )
+        return given
+
+
+def run(work: Callable[[Session], Awaitable[Gives]], *, settings_path: Path | None) -> Gives:
+    """Connects, works, and turns whatever goes wrong into a CommandError."""
+    try:
+        settings = load_settings(settings_path)
+    except SettingsError as error:
+        raise CommandError(str(error), Exit.UNREACHABLE) from error
+    return asyncio.run(_run(work, settings))
+
+
+async def _run(work: Callable[[Session], Awaitable[Gives]], settings: Settings) -> Gives:
+    provider = configure_telemetry(settings.telemetry, service="cli")
+    try:
+        client = await _connect(settings)
+        with trace.get_tracer("walletworks").start_as_current_span("walletworks"):
+            return await work(Session(settings, client))
+    except (WorkflowUpdateFailedError, ActivityFailureError, WorkflowQueryFailedError) as error:
+        raise CommandError(_innermost(error)) from error
+    except RPCError as error:
+        raise _from_rpc(error, settings) from error
+    finally:
+        provider.shutdown()
+
+
+async def _connect(settings: Settings) -> Client:
+    try:
+        return await connect(settings, identity=f"walletworks-cli {getuser()}")
+    except RuntimeError as error:
+        where = settings.temporal.address
+        raise CommandError(
+            f"Temporal does not answer at {where}: start the stack with `make up`", Exit.UNREACHABLE
+        ) from error
+
+
+def _from_rpc(error: RPCError, settings: Settings) -> CommandError:
+    if error.status is RPCStatusCode.NOT_FOUND:
+        return CommandError(
+            "no such batch is known to Temporal, or it has ended: `walletworks inbox` lists open ones"
+        )
+    if error.status in {RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED}:
+        return CommandError(
+            "no provisioning worker answers: start one with `python -m workers provisioning`",
+            Exit.UNREACHABLE,
+        )
+    if error.status is RPCStatusCode.UNAVAILABLE:
+        return CommandError(f"Temporal went away at {settings.temporal.address}", Exit.UNREACHABLE)
+    return CommandError(f"Temporal refused: {error.message}")
+
+
+def _innermost(error: BaseException) -> str:
+    """The innermost of our own sentences; other texts name only the error's kind."""
+    cause: BaseException | None = error
+    said = "the step could not be done"
+    while cause is not None:
+        if isinstance(cause, ApplicationError | FailureError):
+            said = cause.message
+        cause = cause.__cause__
+    return said
+
+
+def fetch(document: Document | dict[str, Any]) -> bytes:
+    """Gives the bytes of a document by its link, once they match its digest.
+
+    Raises: CommandError when the link cannot be followed or the bytes differ.
+    """
+    uri, expected = (
+        (document.uri, document.sha256)
+        if isinstance(document, Document)
+        else (str(document["uri"]), str(document["sha256"]))
+    )
+    place = urlparse(uri)
+    if place.scheme != "file":
+        raise CommandError(f"links of scheme {place.scheme} cannot be followed here", Exit.UNREACHABLE)
+    try:
+        content = Path(unquote(place.path)).read_bytes()
+    except OSError as error:
+        raise CommandError(f"the document at {uri} cannot be read", Exit.UNREACHABLE) from error
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise CommandError(f"the document at {uri} is not the one that was published")
+    return content

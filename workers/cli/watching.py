@@ -1,0 +1,108 @@
+"""`watch` and `status`: where a batch stands, and what it waits for."""
+
+import asyncio
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from workers.cli.exits import OUTCOME_EXITS, Exit
+from workers.cli.options import AsJson, Batch, SettingsFile
+from workers.cli.output import console, errors, print_json, print_pairs, print_table, shown
+from workers.cli.session import Session, run
+
+_POLL_SECONDS = 0.5
+_STAGES = ("intake", "review", "screening", "derivation", "rollout", "late", "record", "ended")
+
+
+def status(batch: Batch, as_json: AsJson = False, settings: SettingsFile = None) -> None:
+    """Show where a batch stands."""
+    answer = run(lambda session: session.status(batch), settings_path=settings)
+    if as_json:
+        print_json(answer)
+    else:
+        print_status(answer)
+
+
+def watch(
+    batch: Batch,
+    until: Annotated[
+        str, typer.Option(help="Stop at this stage, or at `approval`; default: at the batch's end.")
+    ] = "",
+    as_json: AsJson = False,
+    settings: SettingsFile = None,
+) -> None:
+    """Follow a batch with a progress bar; the exit code tells how it ended."""
+    answer = run(lambda session: _follow(session, batch, until), settings_path=settings)
+    if as_json:
+        print_json(answer)
+    else:
+        print_status(answer)
+    if answer["stage"] == "ended":
+        raise typer.Exit(OUTCOME_EXITS.get(answer["outcome"], Exit.REFUSED))
+
+
+def print_status(answer: dict[str, Any]) -> None:
+    """Prints a status as tables."""
+    waiting = answer["waiting_for"]
+    print_pairs(
+        f"batch {answer['batch_id']}",
+        [
+            ("stage", answer["stage"]),
+            ("outcome", answer["outcome"] or "-"),
+            *[("reason", reason) for reason in answer["reasons"]],
+            ("waits for", describe_waiting(waiting)),
+            ("plan digest", answer["plan_digest"] or "-"),
+            ("evidence digest", answer["evidence_digest"] or "-"),
+            *[(name.replace("_", " "), f"{count:,}") for name, count in answer["counts"].items()],
+        ],
+    )
+    if answer["waves"]:
+        rows = [(w["wave"], f"{w['percent']} %", f"{w['wallets']:,}", w["state"]) for w in answer["waves"]]
+        print_table("waves", ("wave", "up to", "wallets", "state"), rows)
+    if answer["messages_refused"]:
+        refused = [(m["at"], m["message"], m["reason"]) for m in answer["messages_refused"]]
+        print_table("messages refused", ("at", "message", "reason"), refused)
+
+
+def describe_waiting(waiting: dict[str, str] | None) -> str:
+    """Gives what a batch waits for as one phrase."""
+    if not waiting:
+        return "nothing"
+    until = f" until {waiting['until']}" if waiting["until"] else ""
+    return f"{waiting['kind']} {waiting['name']}{until}".replace("  ", " ")
+
+
+async def _follow(session: Session, batch: str, until: str) -> dict[str, Any]:
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=errors,
+        transient=not console.is_terminal,
+    )
+    with bars:
+        bar = bars.add_task(shown(batch), total=None)
+        while True:
+            answer = await session.status(batch)
+            counts = answer["counts"]
+            total = (counts["clear"] or counts["subjects"]) * len(answer["chains"])
+            waits = describe_waiting(answer["waiting_for"])
+            note = "" if waits == "nothing" else f", waits for {waits}"
+            bars.update(
+                bar,
+                description=shown(f"{batch}: {answer['stage']}{note}"),
+                completed=counts["active"] or counts["ready"],
+                total=total or None,
+            )
+            if _is_there(answer, until):
+                return answer
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+def _is_there(answer: dict[str, Any], until: str) -> bool:
+    waiting = answer["waiting_for"] or {}
+    if answer["stage"] == "ended" or (until and until == waiting.get("kind")):
+        return True
+    return until in _STAGES and _STAGES.index(answer["stage"]) >= _STAGES.index(until)

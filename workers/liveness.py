@@ -1,0 +1,60 @@
+"""Keeps activities alive and measured: heartbeats for liveness, durations and failures as metrics."""
+
+import asyncio
+import contextlib
+import time
+from typing import Any
+
+import structlog
+from opentelemetry import metrics
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+BEAT_SECONDS = 2.0
+"""Between two heartbeats; the heartbeat timeout is five of them."""
+
+_meter = metrics.get_meter("walletworks")
+_seconds = _meter.create_histogram("walletworks.activity.seconds", unit="s")
+_failures = _meter.create_counter("walletworks.activity.failures")
+_log = structlog.get_logger()
+
+
+class LivenessInterceptor(Interceptor):
+    """Wraps every activity of a worker."""
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - the SDK's name
+        """Gives the wrapper around the next interceptor."""
+        return _Beating(next)
+
+
+class _Beating(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
+        name, started = activity.info().activity_type, time.monotonic()
+        beats = asyncio.create_task(_beat())
+        try:
+            return await super().execute_activity(input)
+        except Exception as error:
+            _note_failure(name, error)
+            raise
+        finally:
+            beats.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await beats
+            _seconds.record(time.monotonic() - started, {"activity": name})
+
+
+async def _beat() -> None:
+    while True:
+        activity.heartbeat()
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+def _note_failure(name: str, error: Exception) -> None:
+    """Logs the error's type and our own fixed sentences only: foreign text may repeat what it was given."""
+    kind = (error.type or "ApplicationError") if isinstance(error, ApplicationError) else type(error).__name__
+    _failures.add(1, {"activity": name, "error": kind})
+    info = activity.info()
+    _log.warning(
+        "activity failed", activity=name, error=kind, attempt=info.attempt, workflow_id=info.workflow_id
+    )

@@ -1,0 +1,131 @@
+"""Settings, read once from one TOML file and frozen; secrets are read from the files it names.
+
+The file is `WALLETWORKS_SETTINGS`, else `.walletworks/settings.toml` here or in a folder above. Temporal's
+own environment variables (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_PROFILE ...) come before it.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+SETTINGS_VARIABLE = "WALLETWORKS_SETTINGS"
+"""The environment variable that names the settings file."""
+
+_DEFAULT_PLACE = Path(".walletworks") / "settings.toml"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the text says which field and what to do."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class TemporalSettings(_Section):
+    """Where the engine is, unless the environment says otherwise."""
+
+    address: str
+    namespace: str = "default"
+    ui: str = ""
+
+
+class PathSettings(_Section):
+    """A folder or file."""
+
+    path: Path
+
+
+class UriSettings(_Section):
+    """A place by URI."""
+
+    uri: str
+
+
+class VaultSettings(_Section):
+    """The key service."""
+
+    address: str
+    mount: str = "transit"
+
+
+class RoleSettings(_Section):
+    """What one worker role needs of its own; secrets stand in the files, never here."""
+
+    database_url_file: Path
+    vault_token_file: Path
+    trust_path: Path | None = None
+    policies_path: Path | None = None
+    health_port: int = Field(default=0, ge=0, le=65_535)
+    activity_slots: int = Field(default=8, ge=1, le=200)
+
+
+class WebhookSettings(_Section):
+    """Where announcements go, and the file that holds the signing secret."""
+
+    url: str
+    secret_file: Path
+
+
+class TelemetrySettings(_Section):
+    """Where traces and metrics go: `none`, `console`, or `otlp` with an endpoint."""
+
+    exporter: str = Field(default="none", pattern="^(none|console|otlp)$")
+    endpoint: str = ""
+
+
+class Settings(_Section):
+    """Everything a process is told at its start."""
+
+    deployment: str
+    state_dir: Path
+    temporal: TemporalSettings
+    object_store: UriSettings
+    inbox: PathSettings
+    lists: PathSettings
+    policies: PathSettings
+    trust: PathSettings
+    vault: VaultSettings
+    provisioning: RoleSettings
+    custody: RoleSettings
+    webhooks: WebhookSettings | None = None
+    telemetry: TelemetrySettings = TelemetrySettings()
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Gives the settings.
+
+    Raises: SettingsError naming the file or the field, and what to do.
+    """
+    place = path or _find()
+    try:
+        return Settings.model_validate(tomllib.loads(place.read_text(encoding="utf-8")))
+    except OSError:
+        problem = f"{place} cannot be read: start the stack with `make up`, or set {SETTINGS_VARIABLE}"
+    except tomllib.TOMLDecodeError as error:
+        problem = f"{place} is not TOML: {error}"
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        problem = f"{place}: {field}: {first['msg']}"
+    raise SettingsError(problem)
+
+
+def read_secret(path: Path) -> str:
+    """Gives the secret in a file, without the line's end."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        problem = f"the secret file {path} cannot be read by this user"
+    raise SettingsError(problem)
+
+
+def _find() -> Path:
+    named = os.environ.get(SETTINGS_VARIABLE)
+    if named:
+        return Path(named)
+    here = Path.cwd()
+    candidates = [folder / _DEFAULT_PLACE for folder in (here, *here.parents)]
+    return next((place for place in candidates if place.is_file()), _DEFAULT_PLACE)
