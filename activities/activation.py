@@ -4,7 +4,6 @@ Nothing here makes, sees or destroys a key; going back freezes, and a frozen wal
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -148,8 +147,7 @@ class ActivationActivities(Activation):
                 facts = {"batch_id": step.batch_id, "wallets": counts["frozen"]}
                 enqueue(connection, batch_no=batch_no, event=event, topic=WALLETS_FROZEN, facts=facts)
         # A receiver that is away must not keep the rest of a batch from being undone.
-        with suppress(ServiceUnavailableError):
-            self._announcer.deliver(batch_id=step.batch_id, event=event)
+        self._announcer.try_to_deliver(batch_id=step.batch_id, event=event)
         return Undone(counts=counts)
 
     def _trust(self) -> Trust:

@@ -52,8 +52,9 @@ def enqueue(
         insert(outbox)
         .values(event_id=event, batch_no=batch_no, topic=topic, body=dict(facts))
         .on_conflict_do_nothing(index_elements=["event_id"])
+        .returning(outbox.c.event_id)
     )
-    return written.rowcount == 1
+    return written.first() is not None
 
 
 class WebhookReceiver:
@@ -128,6 +129,13 @@ class Announcer:
             _record_arrival(connection, batch_id, pending)
         return True
 
+    def try_to_deliver(self, *, batch_id: str, event: str) -> bool:
+        """Delivers one announcement if that works now; else it stays in the outbox, and this is False."""
+        try:
+            return self.deliver(batch_id=batch_id, event=event)
+        except ServiceUnavailableError:
+            return False
+
 
 def _announcement(connection: Connection, event: str) -> _Announcement | None:
     row = connection.execute(select(outbox).where(outbox.c.event_id == event)).one_or_none()
@@ -151,7 +159,7 @@ def _record_arrival(connection: Connection, batch_id: str, sent: _Announcement) 
         audit.append(
             connection,
             batch_chain(batch_id),
-            kind="wave.announced",
+            kind="announcement.delivered",
             facts={
                 "event_id": sent.event,
                 "topic": sent.topic,

@@ -68,9 +68,12 @@ def wave_values(step: WaveStep) -> dict[str, int]:
 def insert_wave(connection: Connection, batch_no: int, step: WaveStep) -> bool:
     """Opens the wave; False when it was open already."""
     opened = connection.execute(
-        insert(waves).values(batch_no=batch_no, **wave_values(step)).on_conflict_do_nothing()
+        insert(waves)
+        .values(batch_no=batch_no, **wave_values(step))
+        .on_conflict_do_nothing()
+        .returning(waves.c.wave)
     )
-    return opened.rowcount == 1
+    return opened.first() is not None
 
 
 def require_same_wave(connection: Connection, batch_no: int, step: WaveStep) -> None:

@@ -1,0 +1,206 @@
+"""What gates stand on: the batch and its policy, what is open, and the statements that counted.
+
+Counts only from the raw texts in the database, each judged again; writes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, select, text
+
+from activities.contracts.approvals import GateStanding
+from activities.failures import InvalidRequestError
+from activities.policy.shape import load_policy
+from activities.store.tables import attempts, batches, gates, plans
+from activities.trust.gates import GateRule
+from activities.trust.judging import Attempt, Gate, GateContext, Requester, tally
+from activities.trust.request_signing import request_text
+from activities.trust.signatures import REQUEST_NAMESPACE, VerifiedSignature, verify_signature
+from activities.trust.trust_file import Trust
+
+HOLD: Final = "hold"
+"""The gate of held subjects: one decision per hold digest, without a row among the gates."""
+
+_OPEN_HOLD: Final = text(
+    """
+    SELECT v.ordinal FROM verdicts v
+    WHERE v.batch_no = :batch_no AND v.verdict = 'held' AND v.hold_digest = :digest
+      AND NOT EXISTS (SELECT FROM adjudications a WHERE a.batch_no = v.batch_no AND a.ordinal = v.ordinal)
+    """
+)
+
+_OPEN_HOLDS: Final = text(
+    """
+    SELECT count(*) FROM verdicts v
+    WHERE v.batch_no = :batch_no AND v.verdict = 'held'
+      AND NOT EXISTS (SELECT FROM adjudications a WHERE a.batch_no = v.batch_no AND a.ordinal = v.ordinal)
+    """
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchCase:
+    """What statements about a batch are judged against; `context` names no gate yet."""
+
+    batch_no: int
+    batch_id: str
+    context: GateContext
+    hold_rule: GateRule | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenHold:
+    """A hold that nobody has settled yet."""
+
+    ordinal: int
+    gate: Gate
+
+
+def batch_case(connection: Connection, batch_id: str) -> BatchCase:
+    """Gives what is known of the batch; before it is planned no gate can be open.
+
+    Raises: InvalidRequestError when there is no such batch.
+    """
+    row = connection.execute(
+        select(
+            batches.c.batch_no,
+            batches.c.tenant,
+            batches.c.requested_by,
+            batches.c.request,
+            plans.c.policy_text,
+            plans.c.decision,
+        )
+        .join(plans, plans.c.batch_no == batches.c.batch_no, isouter=True)
+        .where(batches.c.batch_id == batch_id)
+    ).one_or_none()
+    if row is None:
+        raise InvalidRequestError("no batch of this id is on record")
+    context = GateContext(
+        tenant=row.tenant,
+        batch_id=batch_id,
+        requester=_requester(row),
+        validity_max=_validity_max(row.policy_text),
+        gates=(),
+    )
+    hold_roles = ((row.decision or {}).get("gates", {}).get(HOLD) or {}).get("roles")
+    return BatchCase(
+        batch_no=row.batch_no,
+        batch_id=batch_id,
+        context=context,
+        hold_rule=GateRule(seats=hold_roles) if hold_roles else None,
+    )
+
+
+def lock_gates(connection: Connection, batch_id: str) -> None:
+    """Lets one transaction at a time count or settle for a batch, until this one ends."""
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"gates/{batch_id}"}
+    )
+
+
+def moment(connection: Connection) -> datetime:
+    """Reads the database's clock: the one reading a transaction judges by."""
+    now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return now
+
+
+def open_gates(connection: Connection, case: BatchCase, now: datetime) -> tuple[Gate, ...]:
+    """Gives the gates that are neither closed nor past their expiry."""
+    rows = connection.execute(
+        select(gates).where(
+            gates.c.batch_no == case.batch_no, gates.c.outcome.is_(None), gates.c.expires_at > now
+        )
+    )
+    return tuple(_gate(row) for row in rows)
+
+
+def open_hold(connection: Connection, case: BatchCase, digest: str) -> OpenHold | None:
+    """Gives the unsettled hold of a digest."""
+    if case.hold_rule is None:
+        return None
+    ordinal = connection.execute(
+        _OPEN_HOLD, {"batch_no": case.batch_no, "digest": bytes.fromhex(digest)}
+    ).scalar_one_or_none()
+    if ordinal is None:
+        return None
+    return OpenHold(ordinal=ordinal, gate=Gate(name=HOLD, digest=digest, rule=case.hold_rule))
+
+
+def open_hold_count(connection: Connection, batch_no: int) -> int:
+    """Counts the holds that nobody has settled yet."""
+    return int(connection.execute(_OPEN_HOLDS, {"batch_no": batch_no}).scalar_one())
+
+
+def stored_gate(connection: Connection, case: BatchCase, name: str, digest: str) -> Gate | None:
+    """Gives a gate as it was opened, open or closed; a hold's is the policy's."""
+    if name == HOLD and case.hold_rule is not None:
+        return Gate(name=HOLD, digest=digest, rule=case.hold_rule)
+    row = connection.execute(
+        select(gates).where(
+            gates.c.batch_no == case.batch_no,
+            gates.c.gate == name,
+            gates.c.digest == bytes.fromhex(digest),
+        )
+    ).one_or_none()
+    return None if row is None else _gate(row)
+
+
+def standing(
+    connection: Connection,
+    case: BatchCase,
+    gate: Gate,
+    *,
+    trust: Trust,
+    now: datetime,
+    coming: Sequence[Attempt] = (),
+) -> GateStanding:
+    """Counts a gate from its statements on record and those `coming` in this transaction."""
+    counted = [*_counted(connection, case.batch_no, gate), *coming]
+    state = tally(gate, counted, trust=trust, context=case.context, now=now)
+    return GateStanding(
+        gate=gate.name,
+        digest=gate.digest,
+        satisfied=state.satisfied,
+        rejected_by=next(iter(state.rejected_by), ""),
+        approved_by=list(state.approved_by),
+        still_needed=state.needed,
+    )
+
+
+def _counted(connection: Connection, batch_no: int, gate: Gate) -> list[Attempt]:
+    """Only rows that once counted: what was refused in its time stays refused."""
+    rows = connection.execute(
+        select(attempts.c.statement, attempts.c.signature, attempts.c.received_at)
+        .where(
+            attempts.c.batch_no == batch_no,
+            attempts.c.gate == gate.name,
+            attempts.c.digest == bytes.fromhex(gate.digest),
+            attempts.c.counted,
+            attempts.c.statement.is_not(None),
+        )
+        .order_by(attempts.c.received_at, attempts.c.attempt_key)
+    )
+    return [
+        Attempt(statement=row.statement, signature=row.signature or "", counted_at=row.received_at)
+        for row in rows
+    ]
+
+
+def _gate(row: Row[Any]) -> Gate:
+    return Gate(name=row.gate, digest=bytes(row.digest).hex(), rule=GateRule(seats=dict(row.terms["roles"])))
+
+
+def _requester(row: Any) -> Requester:
+    """The name in the request, and the key that signed it, whoever's it is."""
+    signature = row.request.get("signature") or ""
+    verified = verify_signature(request_text(row.request), signature, namespace=REQUEST_NAMESPACE)
+    fingerprint = verified.fingerprint if isinstance(verified, VerifiedSignature) else None
+    return Requester(name=row.requested_by, key_fingerprint=fingerprint)
+
+
+def _validity_max(policy_text: str | None) -> timedelta:
+    if policy_text is None:
+        return timedelta(0)
+    return timedelta(hours=load_policy(policy_text).approvals.validity_hours_max)
