@@ -99,8 +99,12 @@ class Inbox:
     def open(self, uri: str) -> Iterator[OpenedSource]:
         """Opens the plain file of that name."""
         handle = self._open_handle(_file_name(uri))
-        with DigestingFile(io.FileIO(handle, "rb")) as raw:
+        try:
             self._require_plain(os.fstat(handle))
+        except InvalidRequestError:
+            os.close(handle)
+            raise
+        with DigestingFile(io.FileIO(handle, "rb")) as raw:
             yield OpenedSource(raw)
 
     def _open_handle(self, name: str) -> int:
