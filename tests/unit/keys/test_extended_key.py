@@ -7,7 +7,8 @@ import pytest
 from activities.keys import base58
 from activities.keys.derivation_path import HARDENED, DerivationPath
 from activities.keys.errors import KeyMaterialError
-from activities.keys.extended_key import ExtendedKey
+from activities.keys.extended_key import ExtendedKey, _sum_of_scalars
+from activities.keys.secp256k1 import ORDER
 from tests.vectors import load_vectors
 
 
@@ -128,3 +129,10 @@ def test_a_key_of_another_length_is_refused() -> None:
     for size in (77, 79):
         with pytest.raises(KeyMaterialError):
             ExtendedKey.parse(base58.encode_check(bytes(size)))
+
+
+def test_a_sum_that_cancels_a_key_is_refused() -> None:
+    """A tweak that brings a private key to zero gives no child (BIP-32: the next index is taken)."""
+    five, cancelling = (5).to_bytes(32, "big"), (ORDER - 5).to_bytes(32, "big")
+    with pytest.raises(KeyMaterialError):
+        _sum_of_scalars(five, cancelling)
