@@ -87,7 +87,7 @@ class BatchRegisterActivities(BatchRegister):
         Raises: ConflictError when it ended otherwise, StaleFenceError, InvalidRequestError.
         """
         outcome = step.result.get("outcome")
-        if outcome not in _OUTCOMES:
+        if not isinstance(outcome, str) or outcome not in _OUTCOMES:
             raise InvalidRequestError("the result names no outcome")
         with self._database.transaction() as connection:
             row = _hold_alone(connection, step.batch_id)

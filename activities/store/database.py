@@ -43,11 +43,12 @@ _SESSION_SETTINGS = {
 class Database:
     """One role's way to the store."""
 
-    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+    def __init__(self, url: str, *, pool_size: int = 8, pool_wait_seconds: float = 30.0) -> None:
         self._engine = create_engine(
             make_url(url).set(drivername="postgresql+psycopg"),
             pool_size=pool_size,
             max_overflow=0,
+            pool_timeout=pool_wait_seconds,
             pool_pre_ping=True,
             hide_parameters=True,
             connect_args={

@@ -4,7 +4,7 @@ import threading
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from activities.contracts.batches import ClaimBatch
 from activities.register import BatchRegisterActivities
@@ -43,11 +43,21 @@ def a_batch(databases: Databases, **changes: Any) -> tuple[str, int]:
         return batch_id, hold_fence(connection, batch_id=batch_id, fence=1)
 
 
+def on(connection: Connection, statement: str, **values: Any) -> list[Any]:
+    """Runs one statement in the connection's transaction and gives its rows, if it has any."""
+    result = connection.execute(text(statement), values)
+    return list(result.all()) if result.returns_rows else []
+
+
 def run(database: Database, statement: str, **values: Any) -> list[Any]:
     """Runs one statement in a transaction of its own and gives its rows, if it has any."""
+    return run_all(database, statement, **values)
+
+
+def run_all(database: Database, *statements: str, **values: Any) -> list[Any]:
+    """Runs statements in one transaction and gives the rows of the last."""
     with database.transaction() as connection:
-        result = connection.execute(text(statement), values)
-        return list(result.all()) if result.returns_rows else []
+        return [on(connection, statement, **values) for statement in statements][-1]
 
 
 def some_wallets(databases: Databases, batch_no: int, count: int = 2) -> None:
