@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, Row, select
 
 from activities import merkle
-from activities.canonical import canonical, canonical_strings
 from activities.contracts.shapes import MAIN_TRANCHE
+from activities.digests import slice_message, wallet_leaf
 from activities.failures import IntegrityError
 from activities.keys.chains import CHAINS
 from activities.store.tables import adjudications, slices, wallets
@@ -103,19 +103,15 @@ def _signed_slice(
     )
     rows = _wallet_rows(connection, part)
     root = merkle.root(_leaf(row) for row in rows)
-    message = canonical(
-        {
-            "v": 1,
-            "kind": "slice",
-            "deployment": deployment,
-            "batch_id": run.batch_id,
-            "tranche": run.tranche,
-            "slice_index": signed.slice_index,
-            "first_position": signed.first_position,
-            "length": signed.length,
-            "row_count": len(rows),
-            "root": root.hex(),
-        }
+    message = slice_message(
+        deployment=deployment,
+        batch_id=run.batch_id,
+        tranche=run.tranche,
+        slice_index=signed.slice_index,
+        first_position=signed.first_position,
+        length=signed.length,
+        row_count=len(rows),
+        root=root.hex(),
     )
     if not _holds(signed.signature, message, attest_keys):
         raise IntegrityError("the addresses of a slice are not the ones custody signed", signed.slice_index)
@@ -149,9 +145,7 @@ def _leaf(row: Row[Any]) -> bytes:
     if chain is None:
         raise IntegrityError("a wallet is on a chain that is not in the registry", row.ordinal)
     path = chain.path_template.format(coin=chain.coin_type, account=row.account, index=row.address_index)
-    return canonical_strings(
-        {"ordinal": row.ordinal, "chain": row.chain, "path": path, "address": row.address}
-    )
+    return wallet_leaf(ordinal=row.ordinal, chain=row.chain, path=path, address=row.address)
 
 
 def _holds(signature: str | None, message: bytes, attest_keys: Iterable[bytes]) -> bool:

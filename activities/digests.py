@@ -8,7 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from activities import merkle
-from activities.canonical import canonical, sha256_hex
+from activities.canonical import canonical, canonical_strings, sha256_hex
+
+VERDICT_ALGORITHMS = ("walletworks-names/1",)
+"""Every name-matching algorithm that verdicts may rest on, oldest first; added to, never changed."""
 
 
 def plan_document(
@@ -49,7 +52,7 @@ def verdict_leaf(*, ordinal: int, verdict: str, score: float, hold_digest: str, 
     """The leaf of one verdict (32 bytes); the score counts to two decimals."""
     return bytes.fromhex(
         sha256_hex(
-            canonical(
+            canonical_strings(
                 {
                     "ordinal": ordinal,
                     "verdict": verdict,
@@ -73,7 +76,7 @@ def adjudication_root(settled: Iterable[tuple[int, str, str]]) -> str:
 
 def wallet_leaf(*, ordinal: int, chain: str, path: str, address: str) -> bytes:
     """The leaf of one derived address, as custody signs it."""
-    return canonical({"ordinal": ordinal, "chain": chain, "path": path, "address": address})
+    return canonical_strings({"ordinal": ordinal, "chain": chain, "path": path, "address": address})
 
 
 def slice_message(
