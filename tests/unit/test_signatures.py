@@ -6,7 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from activities.trust.signatures import (
     require_usable_key,
     verify_signature,
 )
+from activities.trust.ssh_wire import read_envelope
 from tests.signers import Signer, armour, envelope, signed_data, wire
 from tests.vectors import vectors_dir
 
@@ -245,3 +248,62 @@ def test_fingerprint_is_that_of_ssh_keygen() -> None:
     public = vectors_dir() / "sshsig" / "openssh" / "ed25519.pub"
     printed = _ssh_keygen("-l", "-f", str(public)).stdout.split()[1]
     assert key_fingerprint(base64.b64decode(public.read_text(encoding="ascii").split()[1])) == printed
+
+
+def _ecdsa_raw(*, tail: bytes = b"") -> bytes:
+    """An envelope of a P-256 key, with something after the pair of numbers' own end if asked."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    kind = b"ecdsa-sha2-nistp256"
+    r, s = decode_dss_signature(key.sign(signed_data(TEXT, NAMESPACE), ec.ECDSA(hashes.SHA256())))
+    numbers = b"".join(wire(number.to_bytes(number.bit_length() // 8 + 1, "big")) for number in (r, s))
+    public_key = wire(kind) + wire(b"nistp256") + wire(point)
+    return envelope(public_key, wire(kind) + wire(numbers + tail), NAMESPACE)
+
+
+def test_ecdsa_signature_made_here_counts_and_takes_nothing_more() -> None:
+    """The pair of numbers ends where it ends."""
+    assert _reason_of(_ecdsa_raw()) is Reason.COUNTED
+    assert _reason_of(_ecdsa_raw(tail=b"\x00")) is Reason.MALFORMED_SIGNATURE
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "rsa", "ecdsa", "ed25519_sk", "ecdsa_sk"])
+def test_byte_after_the_inner_signature_is_malformed(kind: str) -> None:
+    """No second spelling of a signature counts."""
+    outer = read_envelope(_vector(f"openssh/{kind}.sig"))
+    raw = envelope(outer.public_key, outer.signature + b"\x00", "unittest", outer.hash_name.decode("ascii"))
+    text = _vector("openssh/signed-data")
+    assert _reason(text, armour(raw), "unittest") is Reason.MALFORMED_SIGNATURE
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        wire(b"ssh-ed25519") + wire(b"\x01" * 31),
+        wire(b"ecdsa-sha2-nistp256") + wire(b"nistp256") + wire(b"\x04" + b"\x01" * 64),
+        wire(b"ecdsa-sha2-nistp256") + wire(b"nistp384") + wire(b"\x04" + b"\x01" * 64),
+        wire(b"ecdsa-sha2-nistp256") + wire(b"nistp256") + wire(b""),
+    ],
+    ids=["short", "off-the-curve", "other-curve", "no-point"],
+)
+def test_key_that_is_no_point_is_malformed(blob: bytes) -> None:
+    """A blob of a known kind must hold a key of that kind."""
+    with pytest.raises(SignatureRefusedError) as caught:
+        require_usable_key(blob)
+    assert caught.value.reason is Reason.MALFORMED_SIGNATURE
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("BEGIN SSH SIGNATURE", "BEGIN PGP SIGNATURE"),
+        ("END SSH SIGNATURE", "END PGP SIGNATURE"),
+        ("U1NIU0lH", "U1NI*U0lH"),
+        ("U1NIU0lH", "U1NI\u0435U0lH"),
+    ],
+)
+def test_armour_of_another_kind_or_alphabet_is_malformed(old: str, new: str) -> None:
+    """The frame and the alphabet are exactly those of SSH signatures."""
+    signature = SIGNER.sign(TEXT)
+    assert old in signature
+    assert _reason(TEXT, signature.replace(old, new)) is Reason.MALFORMED_SIGNATURE

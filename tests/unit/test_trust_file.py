@@ -149,6 +149,15 @@ def test_wrong_or_unknown_field_is_refused_by_name(old: str, new: str, problem: 
     assert problem in _problems(text.replace(old, new))
 
 
+def test_file_without_any_signers_is_refused() -> None:
+    """Signers stand inside or in a named file, and not in both."""
+    lines = trust_text().splitlines()
+    kept = [line for line in lines if "ssh-ed25519" not in line and '"""' not in line]
+    assert "give either allowed_signers or allowed_signers_file" in _problems("\n".join(kept))
+    both = trust_text().replace("[floors]", "", 1).replace("approvals_min = 0", 'allowed_signers_file = "x"')
+    assert "give either allowed_signers or allowed_signers_file" in _problems(both)
+
+
 def test_key_named_twice_in_toml_is_refused() -> None:
     """A person cannot stand twice in the file."""
     text = trust_text() + PERSONS[LEE].table()
