@@ -1,8 +1,9 @@
 """Which subjects of a run may have keys: those whose verdicts are what the evidence was signed over."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from activities import merkle
 from activities.contracts.shapes import MAIN_TRANCHE, SLICE_SIZE, SliceStep
@@ -28,7 +29,7 @@ def entitled_ordinals(connection: Connection, *, batch_no: int, step: SliceStep)
     return sorted(clear | held.intersection(cleared))
 
 
-def _proven_verdicts(connection: Connection, batch_no: int, step: SliceStep) -> list[Row[Any]]:
+def _proven_verdicts(connection: Connection, batch_no: int, step: SliceStep) -> Sequence[Any]:
     """The slice's verdicts, once their root is the one that the evidence was composed of."""
     screened = connection.execute(
         select(slices.c.root, slices.c.first_position, slices.c.length).where(
@@ -40,22 +41,20 @@ def _proven_verdicts(connection: Connection, batch_no: int, step: SliceStep) -> 
     ).one_or_none()
     if screened is None or (screened.first_position, screened.length) != (step.offset, step.length):
         raise PolicyViolationError("custody derives whole screened slices only", step.slice_index)
-    found = list(
-        connection.execute(
-            select(verdicts.c.ordinal, verdicts.c.verdict, verdicts.c.score, verdicts.c.hold_digest)
-            .where(
-                verdicts.c.batch_no == batch_no,
-                verdicts.c.ordinal.between(step.offset, step.offset + step.length - 1),
-            )
-            .order_by(verdicts.c.ordinal)
+    found = connection.execute(
+        select(verdicts.c.ordinal, verdicts.c.verdict, verdicts.c.score, verdicts.c.hold_digest)
+        .where(
+            verdicts.c.batch_no == batch_no,
+            verdicts.c.ordinal.between(step.offset, step.offset + step.length - 1),
         )
-    )
+        .order_by(verdicts.c.ordinal)
+    ).all()
     if all(_root(found, algorithm) != bytes(screened.root) for algorithm in VERDICT_ALGORITHMS):
         raise PolicyViolationError("a slice's verdicts are not the ones that were sealed", step.slice_index)
     return found
 
 
-def _root(found: list[Row[Any]], algorithm: str) -> bytes:
+def _root(found: Sequence[Any], algorithm: str) -> bytes:
     return merkle.root(
         verdict_leaf(
             ordinal=row.ordinal,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from activities import merkle
 from activities.attested_wallets import Run, ordinal_range
@@ -30,7 +30,7 @@ class StoredWallets:
 
     first: int
     last: int
-    rows: Sequence[Row[Any]]
+    rows: Sequence[Any]
 
     @property
     def root(self) -> str:
@@ -59,9 +59,7 @@ def stored_wallets(connection: Connection, *, batch_no: int, step: SliceStep) ->
     if ordinals is None:
         return StoredWallets(first=0, last=-1, rows=())
     rows = connection.execute(
-        select(
-            wallets.c.ordinal, wallets.c.chain, wallets.c.account, wallets.c.address_index, wallets.c.address
-        ).where(
+        select(wallets).where(
             wallets.c.batch_no == batch_no,
             wallets.c.tranche == step.tranche,
             wallets.c.ordinal.between(ordinals.first, ordinals.last),
