@@ -19,6 +19,7 @@ from activities.contracts.shapes import BatchStep, SliceResult, SliceStep, Undon
 from activities.failures import IntegrityError, InvalidRequestError, ServiceUnavailableError
 from activities.store import audit, slices
 from activities.store.database import Database, hold_fence
+from activities.store.locks import lock_slice
 from activities.trust.trust_file import Trust, load_trust
 from activities.waves import (
     close_wave,
@@ -89,6 +90,7 @@ class ActivationActivities(Activation):
         attest_keys = self._trust().attest_keys
         with self._database.transaction() as connection:
             batch_no = hold_fence(connection, batch_id=step.batch_id, fence=step.fence)
+            lock_slice(connection, stage, step)
             if done := slices.recorded(connection, batch_no=batch_no, stage=stage, step=step):
                 return done
             wave = open_wave_of(connection, batch_no, step)

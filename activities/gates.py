@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, select, text
 from activities.contracts.approvals import GateStanding
 from activities.failures import InvalidRequestError
 from activities.policy.shape import load_policy
+from activities.store.locks import lock
 from activities.store.tables import attempts, batches, gates, plans
 from activities.trust.gates import GateRule
 from activities.trust.judging import Attempt, Gate, GateContext, Requester, tally
@@ -95,9 +96,7 @@ def batch_case(connection: Connection, batch_id: str) -> BatchCase:
 
 def lock_gates(connection: Connection, batch_id: str) -> None:
     """Lets one transaction at a time count or settle for a batch, until this one ends."""
-    connection.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"gates/{batch_id}"}
-    )
+    lock(connection, f"gates/{batch_id}")
 
 
 def moment(connection: Connection) -> datetime:
