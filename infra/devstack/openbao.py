@@ -78,12 +78,12 @@ class OpenBao(Part):
         if not self.elsewhere:
             self._initialise()
             self.unseal()
-        attest = keyservice.prepare(self.address, self._root_token(), self.folder)
+        attest = keyservice.prepare(self.address, self.root_token(), self.folder)
         self.folder.write("attest.pub", attest)
 
     def seal(self) -> None:
         """Closes the key service, as an operator in distress would."""
-        self._ask("PUT", "sys/seal", token=self._root_token())
+        self._ask("PUT", "sys/seal", token=self.root_token())
 
     def unseal(self) -> None:
         """Opens it again and waits until it serves."""
@@ -100,6 +100,12 @@ class OpenBao(Part):
                 raise self.failure("did not serve after it was unsealed")
             time.sleep(POLL_SECONDS)
 
+    def root_token(self) -> str:
+        """Gives the token that may do everything."""
+        if self.elsewhere:
+            return os.environ.get("VAULT_TOKEN", "")
+        return self.folder.read_json(INIT_FILE)["root_token"]
+
     def _initialise(self) -> None:
         if self._ask("GET", "sys/init").body.get("initialized"):
             return
@@ -107,11 +113,6 @@ class OpenBao(Part):
         keys = body["keys_base64"]
         key = keys[0] if isinstance(keys, list) else ""
         self.folder.write_json(INIT_FILE, {"unseal_key": str(key), "root_token": str(body["root_token"])})
-
-    def _root_token(self) -> str:
-        if self.elsewhere:
-            return os.environ.get("VAULT_TOKEN", "")
-        return self.folder.read_json(INIT_FILE)["root_token"]
 
     def _ask(
         self, method: str, path: str, *, body: dict[str, object] | None = None, token: str = ""

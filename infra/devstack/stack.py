@@ -109,7 +109,7 @@ class Stack:
     def status(self) -> list[PartStatus]:
         """Looks how each part is now."""
         self._must_exist()
-        return self._each(Part.status)
+        return [part.status() for part in self.parts]
 
     def environment(self) -> dict[str, str]:
         """Gives the variables that point our command line and `temporal` at this stack."""

@@ -23,6 +23,8 @@ SEARCH_ATTRIBUTES = {
 DYNAMIC_CONFIG = {
     "frontend.WorkflowTimeSkippingEnabled": "true",  # off by default; time-skipped tests need it
 }
+# Half the fsyncs of the default rollback journal, and as safe when the process or the machine dies.
+SQLITE_PRAGMA = "journal_mode=wal"
 # The development server forgets closed workflows after a day; a demo may be looked at next week.
 RETENTION = "2592000s"
 CLI_SECONDS = 30
@@ -60,10 +62,11 @@ class Temporal(Part):
         return "" if self.elsewhere else f"http://127.0.0.1:{self.folder.port('temporal_ui')}"
 
     def launch(self) -> None:
-        """Starts the server; its SQLite journal brings everything back after a crash."""
+        """Starts the server; its write-ahead log brings everything back after a crash."""
         port = self.folder.port
         command = [str(temporal_binary()), "server", "start-dev", "--ip", "127.0.0.1"]
         command += ["--db-filename", str(self.folder.path / "temporal" / "temporal.db")]
+        command += ["--sqlite-pragma", SQLITE_PRAGMA]
         command += ["--port", str(port("temporal")), "--ui-port", str(port("temporal_ui"))]
         command += ["--http-port", str(port("temporal_http"))]
         command += ["--metrics-port", str(port("temporal_metrics"))]
