@@ -93,12 +93,12 @@ _MEMBERSHIPS = text("""
     WHERE rolname NOT IN (session_user, :role_name) AND pg_has_role(session_user, oid, 'MEMBER')
 """)
 
-# Objects of the server itself and of extensions are not ours to judge.
+# Objects of the server itself, of extensions, and sessions' own temporary tables are not ours to judge.
 _RELATION_PRIVILEGES = text("""
     WITH relations AS (
         SELECT c.oid, c.relname::text AS name, c.relkind = 'S' AS is_sequence
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't'
             AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
             AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
     )
@@ -126,7 +126,7 @@ _FUNCTION_PRIVILEGES = text("""
 
 _CREATE_PRIVILEGES = text("""
     SELECT 'CREATE' AS verb, 'schema ' || nspname AS target FROM pg_namespace
-    WHERE has_schema_privilege(session_user, oid, 'CREATE')
+    WHERE nspname NOT LIKE 'pg@_temp@_%' ESCAPE '@' AND has_schema_privilege(session_user, oid, 'CREATE')
     UNION ALL
     SELECT 'CREATE', 'database' WHERE has_database_privilege(session_user, current_database(), 'CREATE')
 """)

@@ -43,6 +43,15 @@ def _batch_no() -> Column[int]:
     return Column("batch_no", BigInteger, ForeignKey("batches.batch_no"), nullable=False)
 
 
+def _bulk_batch_no() -> Column[int]:
+    """For the tables of one row per subject: a trigger checks each statement's parents at once.
+
+    A foreign key looks every row up on its own and makes bulk copy several times slower. Batches are
+    never deleted, so that a check at insertion is enough.
+    """
+    return Column("batch_no", BigInteger, nullable=False)
+
+
 def _moment(name: str, *, stamped: bool = True) -> Column[object]:
     return Column(
         name,
@@ -104,7 +113,7 @@ plans = Table(
 subjects = Table(
     "subjects",
     metadata,
-    _batch_no(),
+    _bulk_batch_no(),
     Column("ordinal", Integer, nullable=False),
     Column("subject_id", Text, nullable=False),
     Column("salt", LargeBinary),
@@ -164,7 +173,7 @@ batch_lists = Table(
 verdicts = Table(
     "verdicts",
     metadata,
-    _batch_no(),
+    _bulk_batch_no(),
     Column("ordinal", Integer, nullable=False),
     Column("verdict", Text, nullable=False),
     Column("score", REAL, nullable=False, server_default=text("0")),
@@ -295,10 +304,10 @@ keyring_accounts = Table(
 wallets = Table(
     "wallets",
     metadata,
-    _batch_no(),
+    _bulk_batch_no(),
     Column("ordinal", Integer, nullable=False),
     Column("chain", Text, nullable=False),
-    Column("keyring_no", BigInteger, ForeignKey("keyrings.keyring_no"), nullable=False),
+    Column("keyring_no", BigInteger, nullable=False),
     Column("account", Integer, nullable=False),
     Column("address_index", Integer, nullable=False),
     Column("address", Text, nullable=False),
@@ -314,7 +323,10 @@ wallets = Table(
     CheckConstraint("(state IN ('active','frozen')) = (wave IS NOT NULL)", name="activated"),
     postgresql_with={"fillfactor": 70},
 )
-"""Rows change state twice, in place: the pages keep room for it (heap-only updates)."""
+"""A trigger requires that (keyring, account) is the batch's own and not burned.
+
+Rows change state twice, in place: the pages keep room for it (heap-only updates).
+"""
 
 waves = Table(
     "waves",

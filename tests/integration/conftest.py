@@ -1,29 +1,30 @@
-"""The store on a real PostgreSQL, for every integration test that asks for `databases`."""
+"""The store on the stack's real PostgreSQL, for every integration test that asks for `databases`."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from infra.devstack import Stack
 from tests.integration.store_fixtures import (
     Cluster,
     Databases,
+    cluster_of,
     new_databases,
     new_template,
-    running_cluster,
 )
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """One server for the session."""
-    with running_cluster() as running:
-        yield running
+def cluster(stack: Stack) -> Cluster:
+    """The session's server, as its superuser and as each role."""
+    return cluster_of(stack.postgres.admin_url(), stack.state_dir)
 
 
 @pytest.fixture(scope="session")
-def migrated_template(cluster: Cluster) -> str:
+def migrated_template(cluster: Cluster) -> Iterator[str]:
     """The migrated database that every module's own is copied from."""
-    return new_template(cluster)
+    with new_template(cluster) as name:
+        yield name
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,14 @@ def test_worker_under_another_role_is_told_what_is_too_much(databases: Databases
     assert "SELECT keyrings.ciphertext" not in excess
 
 
+def test_temporary_tables_of_its_own_are_no_excess(databases: Databases) -> None:
+    """Workers bring rows in by temporary tables; one that starts meanwhile must not stumble over them."""
+    with databases.provisioning.transaction() as busy, databases.provisioning.transaction() as starting:
+        busy.exec_driver_sql("CREATE TEMPORARY TABLE brought_in (ordinal int) ON COMMIT DROP")
+        assert excess_privileges(busy, PROVISIONING) == []
+        assert excess_privileges(starting, PROVISIONING) == []
+
+
 def test_owner_is_told_that_it_can_do_too_much(databases: Databases) -> None:
     """A worker that was given the migrating role's credentials must not start."""
     with databases.owner.transaction() as connection:

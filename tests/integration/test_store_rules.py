@@ -10,6 +10,7 @@ from tests.integration.store_fixtures import Databases
 from tests.integration.store_rows import DIGEST, a_batch, run, run_all, some_wallets
 
 FINAL = "WW002"
+FOREIGN_KEY = "23503"
 
 MOVE = "UPDATE wallets SET state = :state WHERE batch_no = :no"
 ACTIVATE = (
@@ -279,6 +280,40 @@ def test_subjects_leave_only_before_they_are_planned(databases: Databases) -> No
         databases.owner, "SELECT batch_no FROM subjects WHERE batch_no = ANY(:nos)", nos=[unplanned, planned]
     )
     assert [row.batch_no for row in left] == [planned]
+
+
+def test_bulk_rows_need_their_batch(databases: Databases) -> None:
+    """What a foreign key would refuse is refused, though it is checked once per statement."""
+    for statement in (
+        "INSERT INTO subjects (batch_no, ordinal, subject_id, sealed, leaf) VALUES (-1, 0, 's', '', '')",
+        "INSERT INTO verdicts (batch_no, ordinal, verdict, leaf) VALUES (-1, 0, 'clear', '')",
+    ):
+        with pytest.raises(IntegrityError) as caught:
+            run(databases.provisioning, statement)
+        assert caught.value.details == (FOREIGN_KEY,)
+
+
+WALLET = (
+    "INSERT INTO wallets"
+    " (batch_no, ordinal, chain, keyring_no, account, address_index, address, possession, tranche)"
+    " SELECT :no, 99, 'ethereum', keyring_no, :account, 99, 'a', 'p', 0 FROM keyrings WHERE batch_no = :of"
+)
+
+
+def test_wallets_need_an_account_of_their_batch(databases: Databases) -> None:
+    """An address under another batch's seed, another account or a burned one cannot be stored."""
+    (_, own), (_, other) = a_batch(databases), a_batch(databases)
+    some_wallets(databases, own)
+    some_wallets(databases, other)
+    for account, keyring_of in ((0, other), (1, own)):
+        with pytest.raises(IntegrityError) as caught:
+            run(databases.custody, WALLET, no=own, account=account, of=keyring_of)
+        assert caught.value.details == (FOREIGN_KEY,)
+    run(databases.custody, "UPDATE keyring_accounts SET burned_at = now() WHERE batch_no = :no", no=other)
+    with pytest.raises(IntegrityError) as caught:
+        run(databases.custody, WALLET, no=other, account=0, of=other)
+    assert caught.value.details == (FOREIGN_KEY,)
+    run(databases.custody, WALLET, no=own, account=0, of=own)
 
 
 SLICE = (

@@ -71,6 +71,38 @@ END $$
 """
 
 
+REQUIRE_BATCH = """
+CREATE FUNCTION require_batch() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM (SELECT DISTINCT batch_no FROM added) a
+        WHERE NOT EXISTS (SELECT FROM public.batches b WHERE b.batch_no = a.batch_no)
+    ) THEN
+        RAISE EXCEPTION 'there is no such batch' USING ERRCODE = 'foreign_key_violation';
+    END IF;
+    RETURN NULL;
+END $$
+"""
+"""A foreign key's check, once per statement: per row it would cost more than the rest of a bulk copy."""
+
+REQUIRE_ACCOUNT = """
+CREATE FUNCTION require_account() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM (SELECT DISTINCT batch_no, keyring_no, account FROM added) a
+        WHERE NOT EXISTS (
+            SELECT FROM public.keyring_accounts k
+            WHERE k.keyring_no = a.keyring_no AND k.account = a.account
+                AND k.batch_no = a.batch_no AND k.burned_at IS NULL)
+    ) THEN
+        RAISE EXCEPTION 'the account is not the batch''s' USING ERRCODE = 'foreign_key_violation';
+    END IF;
+    RETURN NULL;
+END $$
+"""
+"""Wallets stand only under an account that their batch took and has not burned."""
+
+
 def _moves(provisioning: str, custody: str) -> str:
     """The allowed moves of a wallet, as SQL, given how either role is recognised."""
     return f"""
@@ -121,6 +153,8 @@ _CREATE = (
     AUDIT_APPEND,
     REFUSE_CHANGE,
     REFUSE_PLANNED_ERASURE,
+    REQUIRE_BATCH,
+    REQUIRE_ACCOUNT,
     JUDGE_WALLET_MOVE,
     JUDGE_SLICE_AUTHOR,
 )
@@ -130,6 +164,8 @@ _SIGNATURES = (
     "audit_append(text, text)",
     "refuse_change()",
     "refuse_planned_erasure()",
+    "require_batch()",
+    "require_account()",
     "judge_wallet_move()",
     "judge_slice_author()",
 )

@@ -117,7 +117,6 @@ def _subjects() -> None:
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("leaf", sa.LargeBinary(), nullable=False),
         sa.CheckConstraint("ordinal >= 0", name=op.f("subjects_ordinal_check")),
-        sa.ForeignKeyConstraint(["batch_no"], ["batches.batch_no"], name=op.f("subjects_batch_no_fkey")),
         sa.PrimaryKeyConstraint("batch_no", "ordinal", name=op.f("subjects_pkey")),
         sa.UniqueConstraint("subject_id", "batch_no", name=op.f("subjects_subject_id_batch_no_key")),
     )
@@ -197,7 +196,6 @@ def _verdicts() -> None:
             "(verdict = 'held') = (hold_digest IS NOT NULL)", name=op.f("verdicts_hold_check")
         ),
         sa.CheckConstraint("verdict IN ('clear','held','refused')", name=op.f("verdicts_verdict_check")),
-        sa.ForeignKeyConstraint(["batch_no"], ["batches.batch_no"], name=op.f("verdicts_batch_no_fkey")),
         sa.PrimaryKeyConstraint("batch_no", "ordinal", name=op.f("verdicts_pkey")),
     )
 

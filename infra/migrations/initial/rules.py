@@ -62,6 +62,8 @@ CREATE TRIGGER subjects_kept AFTER DELETE ON subjects REFERENCING OLD TABLE AS r
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_planned_erasure()
 """
 
+_PARENTS = {"subjects": "require_batch", "verdicts": "require_batch", "wallets": "require_account"}
+
 
 def create() -> None:
     """Creates every trigger."""
@@ -76,6 +78,11 @@ def create() -> None:
         op.execute(
             f"CREATE TRIGGER {table}_once BEFORE UPDATE ON {table} FOR EACH ROW"
             f" WHEN ({forbidden}) EXECUTE FUNCTION refuse_change()"
+        )
+    for table, function in _PARENTS.items():
+        op.execute(
+            f"CREATE TRIGGER {table}_parents AFTER INSERT ON {table} REFERENCING NEW TABLE AS added"
+            f" FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
         )
     for statement in (_WALLET_MOVE, _SLICE_AUTHOR, _PLANNED_ERASURE):
         op.execute(statement)

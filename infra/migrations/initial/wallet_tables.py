@@ -171,10 +171,6 @@ def _wallets() -> None:
         ),
         sa.CheckConstraint("(activated_at IS NULL) = (wave IS NULL)", name=op.f("wallets_wave_check")),
         sa.CheckConstraint("address_index = ordinal", name=op.f("wallets_index_is_ordinal_check")),
-        sa.ForeignKeyConstraint(["batch_no"], ["batches.batch_no"], name=op.f("wallets_batch_no_fkey")),
-        sa.ForeignKeyConstraint(
-            ["keyring_no"], ["keyrings.keyring_no"], name=op.f("wallets_keyring_no_fkey")
-        ),
         sa.PrimaryKeyConstraint("batch_no", "ordinal", "chain", name=op.f("wallets_pkey")),
         postgresql_with={"fillfactor": 70},
     )
