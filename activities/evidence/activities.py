@@ -80,7 +80,8 @@ class RecordActivities(Record):
                 runs[run].unlink()
 
     def _write(self, batch_id: str, folder: Path, histories: Path) -> Document:
-        auditors = recipients(self._trust(), [AUDITOR_ROLE])
+        tenant = self._tenant(batch_id)
+        auditors = recipients(self._trust(), [AUDITOR_ROLE], tenant=tenant)
         key = self._data_key(batch_id) if auditors else None
         path = folder / "bundle.zip"
         with self._database.transaction() as connection:
@@ -104,15 +105,16 @@ class RecordActivities(Record):
             encrypted(lines, auditors, sink)
         return path
 
+    def _tenant(self, batch_id: str) -> str:
+        with self._database.transaction() as connection:
+            return find_batch(connection, batch_id).tenant
+
     def _data_key(self, batch_id: str) -> BatchDataKey | None:
         """Opens the batch's data key, with the reading on record first; None when nothing was stored."""
+        own = t.batches.c
         with self._database.transaction() as connection:
-            batch_no = connection.execute(
-                select(t.batches.c.batch_no).where(t.batches.c.batch_id == batch_id)
-            ).scalar_one_or_none()
-            if batch_no is None:
-                raise InvalidRequestError("batch_id: no such batch")
-            wrapped = wrapped_key(connection, batch_no)
+            found = connection.execute(select(own.batch_no).where(own.batch_id == batch_id))
+            wrapped = wrapped_key(connection, int(found.scalar_one()))
             if wrapped is not None:
                 record_read(connection, batch_id, reader="bundle", reason="restricted part for auditors")
         return wrapped.opened_by(self._vault) if wrapped else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from activities.contracts.shapes import LATE_TRANCHE
+from activities.canonical import text_digest
 from activities.evidence.check_plan import policy_decision, readable_policy, readable_request, requester_key
 from activities.evidence.facts import AuditFacts, BundleFacts
 from activities.evidence.reader import loose_json
@@ -70,10 +70,7 @@ def check_attempts(facts: BundleFacts, found: AuditFacts) -> str:
     """Every attempt is in the audit log, and every one that counted counts again."""
     order = [row.received_at for row in facts.attempts]
     require(order == sorted(order), "approvals.jsonl is not in its order")
-    for kind, counted in (("attempt.counted", True), ("attempt.refused", False)):
-        told = sorted(str(entry.facts.get("attempt_key")) for entry in found.of_kind(kind))
-        held = sorted(row.attempt_key for row in facts.attempts if row.counted is counted)
-        require(told == held, "the attempts differ from those in the audit log")
+    _require_recorded(facts, found)
     on = bench(facts, found)
     seen: set[str] = set()
     for (gate, digest), attempts in on.counted.items():
@@ -105,6 +102,13 @@ def check_gates(facts: BundleFacts, found: AuditFacts) -> str:
 def check_holds(facts: BundleFacts, found: AuditFacts) -> str:
     """Every settled hold carries the decisions that the policy asks for."""
     settled = [row for row in facts.adjudications.values() if row.decision != "cancelled"]
+    told = {
+        (entry.facts.get("ordinal"), entry.facts.get("hold_digest"), entry.facts.get("decision"))
+        for entry in found.of_kind("hold.settled")
+        if entry.facts.get("decision") != "cancelled"
+    }
+    same = told == {(row.ordinal, row.hold_digest, row.decision) for row in settled}
+    require(same, "the settled holds differ from those in the audit log")
     if not settled:
         raise CheckSkippedError("no hold was settled by people")
     on = bench(facts, found)
@@ -113,6 +117,25 @@ def check_holds(facts: BundleFacts, found: AuditFacts) -> str:
         fits = state.satisfied if row.decision == "clear" else bool(state.rejected_by)
         require(fits, "a hold was settled without the decisions it needs")
     return f"{len(settled)} holds settled by signed decisions"
+
+
+def _require_recorded(facts: BundleFacts, found: AuditFacts) -> None:
+    told = {
+        str(entry.facts.get("attempt_key")): (entry.kind == "attempt.counted", entry.facts)
+        for entry in (*found.of_kind("attempt.counted"), *found.of_kind("attempt.refused"))
+    }
+    held = {row.attempt_key for row in facts.attempts}
+    whole = len(held) == len(facts.attempts) and held == set(told)
+    require(whole, "the attempts differ from those in the audit log")
+    for row in facts.attempts:
+        counted, said = told[row.attempt_key]
+        same = (counted, said.get("reason_code")) == (row.counted, row.reason_code)
+        require(same, "an attempt ended otherwise than the audit log says")
+        # A refused text that the store could not hold was kept with replacement characters.
+        altered = not row.counted and "\ufffd" in (row.statement or "")
+        if row.statement is not None and not altered:
+            exact = text_digest(row.statement) == said.get("statement_sha256")
+            require(exact, "an attempt's statement differs from the one in the audit log")
 
 
 def _require_counts(on: Bench, gate: str, digest: str, row: AttemptRow, seen: set[str]) -> None:
@@ -160,13 +183,8 @@ def _needed(facts: BundleFacts, on: Bench) -> set[tuple[str, str]]:
     first = on.decision.rollout.approve_from_wave
     for wave in facts.waves.values():
         if first and "wave" in on.decision.gates and wave.wave >= first:
-            needed.add((f"wave/{wave.wave}", _wave_digest(facts, wave.tranche)))
+            needed.add((f"wave/{wave.wave}", facts.evidence_digests.get(wave.tranche, "")))
     return needed
-
-
-def _wave_digest(facts: BundleFacts, tranche: int) -> str:
-    """A wave is approved over the evidence of its tranche."""
-    return facts.evidence_digests.get(tranche if tranche == LATE_TRANCHE else 0, "")
 
 
 def _counted(facts: BundleFacts) -> dict[tuple[str, str], list[AttemptRow]]:

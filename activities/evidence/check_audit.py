@@ -102,6 +102,17 @@ def check_slices(facts: BundleFacts, found: AuditFacts) -> str:
     return f"{len(facts.slices)} slices agree with the audit log"
 
 
+def check_waves(facts: BundleFacts, found: AuditFacts) -> str:
+    """The waves are those that the audit log says were opened."""
+    if not facts.waves and not found.of_kind("wave.opened"):
+        raise CheckSkippedError("no wave was opened")
+    names = ("wave", "tranche", "first_position", "length", "percent")
+    told = [tuple(entry.facts.get(name) for name in names) for entry in found.of_kind("wave.opened")]
+    held = [tuple(getattr(row, name) for name in names) for row in facts.waves.values()]
+    require(told == held, "the waves differ from those in the audit log")
+    return f"{len(held)} waves agree with the audit log"
+
+
 def check_outcome(facts: BundleFacts, found: AuditFacts) -> str:
     """The end the table names is the end the audit log tells."""
     ends = found.of_kind("batch.ended")

@@ -58,7 +58,7 @@ def check_policy(facts: BundleFacts, found: AuditFacts) -> str:
         raise CheckSkippedError("the batch ended before it was planned")
     told = {str(entry.facts.get("outcome")) for entry in found.of_kind("policy.decided")}
     if told == {"refused"}:
-        # Caps across the tenant's other batches and missing KYC references are not in the public part.
+        # A subject's wallets in the tenant's other batches are not in the bundle.
         return "the policy's refusal stands"
     require(told == {decision.outcome}, "the policy decides otherwise than the audit log says")
     return f"the policy's text decides: {decision.outcome}"
@@ -99,7 +99,9 @@ def policy_decision(facts: BundleFacts, found: AuditFacts) -> Decision | None:
             jurisdiction=request.jurisdiction,
             subject_count=facts.plan.subject_count,
             wallets_per_subject=len(request.chains),
-            kyc_references_missing=0,
+            kyc_references_missing=sum(
+                row.counts.get("kyc_references_missing", 0) for row in facts.stage("intake")
+            ),
             request_signed=signed,
             rollout=_wish(request),
             approvals_min=trust.floors.approvals_min if trust else 0,
@@ -137,9 +139,11 @@ def _wish(request: BatchRequest) -> RolloutWish:
     rollout = request.rollout
     if rollout is None:
         return RolloutWish()
+    # An omitted soak is the policy's to choose; the parsed request no longer tells it from a given zero.
+    given = rollout.model_fields_set
     return RolloutWish(
         waves_percent=tuple(rollout.waves_percent),
-        soak_seconds=rollout.soak_seconds,
+        soak_seconds=rollout.soak_seconds if "soak_seconds" in given else None,
         approve_from_wave=rollout.approve_from_wave,
     )
 

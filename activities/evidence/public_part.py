@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Connection, Row, Select, Text, and_, cast, collate, func, select, text
+from sqlalchemy import Connection, Row, Select, Text, and_, cast, collate, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from activities.canonical import canonical, digest
@@ -24,6 +24,15 @@ from activities.store import tables as t
 
 _FETCH_ROWS: Final = 2048
 """Rows the server sends at a time: keeps memory flat whatever the batch's size."""
+
+_CHAINED: Final = text(
+    """
+    SELECT body::jsonb ->> 'chain' AS shard, max((body::jsonb ->> 'seq')::bigint) AS seq
+    FROM audit_entries
+    WHERE chain = :chain AND seq <= :seq AND body::jsonb ->> 'kind' = 'shard.closed' GROUP BY 1
+    """
+)
+"""How far each shard chain is chained into the attested part of the batch's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,15 +312,8 @@ def _wallet(row: Row[Any]) -> bytes:
 def _audit_lines(connection: Connection, batch: BatchRow) -> Iterator[bytes]:
     """The batch's chain up to its attested head; the others as far as they are chained into it."""
     own, log = batch_chain(batch.batch_id), t.audit_entries.c
-    body = cast(log.body, JSONB)
-    closed = connection.execute(
-        select(
-            body["chain"].astext.label("chain"), func.max(body["seq"].astext.cast(BigInteger)).label("seq")
-        )
-        .where(log.chain == own, log.seq <= batch.head_seq, body["kind"].astext == "shard.closed")
-        .group_by(body["chain"].astext)
-    ).all()
-    ends = {own: batch.head_seq, **{row.chain: row.seq for row in closed}}
+    closed = connection.execute(_CHAINED, {"chain": own, "seq": batch.head_seq}).all()
+    ends = {own: batch.head_seq, **{row.shard: row.seq for row in closed}}
     for chain in sorted(ends):
         entries = select(t.audit_entries).where(log.chain == chain, log.seq <= ends[chain]).order_by(log.seq)
         yield from _lines(connection, entries, _entry)

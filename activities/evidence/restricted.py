@@ -46,13 +46,13 @@ class RestrictedRow(BaseModel):
     withholding_detail: dict[str, Any] | None
 
 
-def recipients(trust: Trust, roles: Iterable[str]) -> list[pyrage.ssh.Recipient]:
-    """The keys of every person with one of the roles who is not revoked, as far as age can use them."""
+def recipients(trust: Trust, roles: Iterable[str], *, tenant: str) -> list[Any]:
+    """The keys, as far as age can use them, of everybody with one of the roles who serves the tenant."""
     wanted = frozenset(roles)
     lines = (
         f"{key.key_type} {base64.b64encode(key.public_key).decode()}"
         for person in trust.persons.values()
-        if person.revoked_at is None and wanted & person.roles
+        if person.revoked_at is None and person.serves_tenant(tenant) and wanted & person.roles
         for key in person.keys
         if key.key_type in _AGE_KEY_TYPES
     )
@@ -79,7 +79,12 @@ def load_identity(path: Path) -> Any:
 
 def encrypted(lines: Iterable[bytes], keys: Sequence[Any], target: Any) -> None:
     """Writes lines as an age file to a stream, in one pass."""
-    pyrage.encrypt_io(_PackedLines(lines), target, list(keys))
+    encrypted_parts(_packed(lines), keys, target)
+
+
+def encrypted_parts(parts: Iterator[bytes], keys: Sequence[Any], target: Any) -> None:
+    """Writes parts of bytes as an age file to a stream, in one pass."""
+    pyrage.encrypt_io(PartsReader(parts), target, list(keys))
 
 
 def read_rows(source: Any, identity: Any, take: Callable[[RestrictedRow], None]) -> None:
@@ -95,29 +100,30 @@ def read_rows(source: Any, identity: Any, take: Callable[[RestrictedRow], None])
     sink.end()
 
 
-class _PackedLines:
-    """Lines as a readable gzip stream without a name or a time in it."""
+class PartsReader:
+    """Parts of bytes as a readable stream."""
 
-    def __init__(self, lines: Iterable[bytes]) -> None:
-        self._packed = self._pack(lines)
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._parts = parts
         self._rest = b""
 
     def read(self, size: int = -1) -> bytes:
         """The next bytes, at most as many as asked for; none at the end."""
         while not self._rest:
-            part = next(self._packed, None)
+            part = next(self._parts, None)
             if part is None:
                 return b""
             self._rest = part
         taken, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
         return taken
 
-    @staticmethod
-    def _pack(lines: Iterable[bytes]) -> Iterator[bytes]:
-        packer = zlib.compressobj(level=6, wbits=16 + zlib.MAX_WBITS)
-        for line in lines:
-            yield packer.compress(line + b"\n")
-        yield packer.flush()
+
+def _packed(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines as a gzip stream without a name or a time in it."""
+    packer = zlib.compressobj(level=6, wbits=16 + zlib.MAX_WBITS)
+    for line in lines:
+        yield packer.compress(line + b"\n")
+    yield packer.flush()
 
 
 class _RowSink:

@@ -17,6 +17,7 @@ from activities.evidence.check_audit import (
     check_histories,
     check_outcome,
     check_slices,
+    check_waves,
 )
 from activities.evidence.check_evidence import check_evidence
 from activities.evidence.check_plan import (
@@ -85,6 +86,7 @@ def _verify_against_log(facts: BundleFacts, found: AuditFacts, findings: Finding
         "audit_head": check_heads,
         "audit_slices": check_slices,
         "outcome": check_outcome,
+        "waves": check_waves,
         "request": check_request,
         "request_signature": check_request_signature,
         "plan": check_plan,
