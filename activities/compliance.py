@@ -6,50 +6,36 @@ file does not touch it. No row of a subject is opened here.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import Connection, Integer, func, insert, select, text
+from sqlalchemy import Connection, Integer, func, insert, select
 from temporalio import activity
 
 from activities import merkle
-from activities.canonical import canonical, sha256_hex
+from activities.canonical import sha256_hex
 from activities.clients.object_store import ObjectStore
-from activities.contracts.compliance import Compliance, GateTerms, PlannedBatch
+from activities.contracts.compliance import Compliance, GateTerms, PlannedBatch, PreviewPlan
 from activities.contracts.request import BatchRequest, parse_request
-from activities.contracts.shapes import BatchStep, Document, batch_chain
+from activities.contracts.shapes import SLICE_SIZE, BatchStep, Document, batch_chain
+from activities.digests import plan_document
 from activities.failures import IntegrityError
+from activities.intake.rows import Row, read_rows
 from activities.intake.signer import verified_signer
-from activities.intake.storing import INTAKE_STAGE
+from activities.intake.source import Sources
+from activities.intake.storing import INTAKE_STAGE, kyc_references_missing
 from activities.policy.decision import Decision, PlanFacts, RolloutWish, decide
 from activities.policy.folder import StoredPolicy, read_policy
 from activities.policy.shape import Policy
 from activities.store import audit, slices
 from activities.store.database import Database, hold_fence
+from activities.store.locks import lock
 from activities.store.tables import batches, plans
 from activities.store.tables import slices as slice_rows
-from activities.trust.trust_file import load_trust
-
-MOST_WALLETS: Final = text("""
-WITH others AS (
-    SELECT b.batch_no, b.outcome IS NULL AS running, cardinality(b.chains) AS chains
-    FROM batches b JOIN plans p ON p.batch_no = b.batch_no
-    WHERE b.tenant = :tenant AND b.batch_no <> :batch_no
-        AND NOT (b.outcome IS NULL AND p.decision ->> 'outcome' = 'refused')
-), theirs AS (
-    SELECT mine.ordinal AS mine, s.ordinal, others.batch_no, others.running, others.chains
-    FROM others JOIN subjects s ON s.batch_no = others.batch_no
-        JOIN subjects mine ON mine.subject_id = s.subject_id AND mine.batch_no = :batch_no
-), held AS (
-    SELECT mine, chains AS wallets FROM theirs WHERE running
-    UNION ALL
-    SELECT mine, 1 FROM theirs JOIN wallets w ON w.batch_no = theirs.batch_no
-        AND w.ordinal = theirs.ordinal AND w.state <> 'revoked' WHERE NOT running
-)
-SELECT coalesce(max(wallets), 0) FROM (SELECT sum(wallets) AS wallets FROM held GROUP BY mine) per_subject
-""")
-"""Most wallets any of the batch's subjects has in the tenant's other batches. One that still runs counts
-with all it may make; one that has ended with what was not revoked."""
+from activities.subject_caps import most_wallets_of, most_wallets_of_batch
+from activities.trust.trust_file import Trust, load_trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,26 +50,21 @@ class _Matter:
     kyc_references_missing: int
 
 
-def plan_document(
-    received: Mapping[str, Any], *, manifest_root: bytes, subject_count: int, policy_digest: str
-) -> bytes:
-    """The plan as canonical JSON; its SHA-256 is the plan digest."""
-    return canonical(
-        {
-            "request": dict(received),
-            "manifest_root": manifest_root.hex(),
-            "subject_count": subject_count,
-            "policy_digest": policy_digest,
-        }
-    )
-
-
 class ComplianceActivities(Compliance):
     """Makes the plan and asks the policy."""
 
-    def __init__(self, *, database: Database, object_store: ObjectStore, policies: Path, trust: Path) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        object_store: ObjectStore,
+        sources: Sources,
+        policies: Path,
+        trust: Path,
+    ) -> None:
         self._database = database
         self._objects = object_store
+        self._sources = sources
         self._policies = policies
         self._trust = trust
 
@@ -102,20 +83,60 @@ class ComplianceActivities(Compliance):
             self._plan(step, matter)
         return self._stored(step)
 
+    @activity.defn
+    def preview_plan(self, step: PreviewPlan) -> PlannedBatch:
+        """Decides as `plan_batch` would today, and stores nothing; the digest is empty.
+
+        Raises: InvalidRequestError for a request that could not be inspected either.
+        """
+        request = parse_request(step.request)
+        policy = read_policy(self._policies, request.jurisdiction)
+        trust = load_trust(self._trust)
+        signer = verified_signer(step.request, request, trust)
+        held, missing = self._look_ahead(request)
+        facts = _facts(
+            request,
+            trust=trust,
+            signed=signer is not None,
+            subject_count=step.subject_count,
+            wallets_held=held,
+            kyc_references_missing=missing,
+        )
+        decision = decide(policy.policy, facts)
+        return _as_planned(decision, policy.policy, plan_digest="", count=step.subject_count)
+
+    def _look_ahead(self, request: BatchRequest) -> tuple[int, int]:
+        """The most wallets a subject of the source has already, and how many lack a KYC reference."""
+        held = missing = 0
+        with self._sources.open(request.source.uri) as source:
+            rows = read_rows(source, today=datetime.now(tz=UTC).date())
+            good = (row.values for row in rows if isinstance(row, Row))
+            while values := list(islice(good, SLICE_SIZE)):
+                missing += kyc_references_missing(values)
+                ids = [row["subject_id"] for row in values]
+                with self._database.transaction() as connection:
+                    found = most_wallets_of(connection, ids, tenant=request.tenant, batch_id=request.batch_id)
+                held = max(held, found)
+        return held, missing
+
     def _plan(self, step: BatchStep, matter: _Matter) -> None:
         policy = read_policy(self._policies, matter.request.jurisdiction)
         trust = load_trust(self._trust)
         signer = verified_signer(matter.received, matter.request, trust)
         with self._database.transaction() as connection:
             hold_fence(connection, batch_id=step.batch_id, fence=step.fence)
-            _one_at_a_time(connection, matter.request.tenant)
+            # Two batches of a tenant planned at once would each overlook the other's wallets.
+            lock(connection, f"plan/{matter.request.tenant}")
             if _is_planned(connection, matter.batch_no):
                 return
+            held = most_wallets_of_batch(connection, tenant=matter.request.tenant, batch_id=step.batch_id)
             facts = _facts(
-                matter,
-                request_signed=signer is not None,
-                approvals_min=trust.floors.approvals_min,
-                wallets_per_subject=_most_wallets(connection, matter),
+                matter.request,
+                trust=trust,
+                signed=signer is not None,
+                subject_count=matter.subject_count,
+                wallets_held=held,
+                kyc_references_missing=matter.kyc_references_missing,
             )
             _record(connection, step, matter=matter, policy=policy, decision=decide(policy.policy, facts))
 
@@ -130,7 +151,7 @@ class ComplianceActivities(Compliance):
             ).one()
         plan_text = plan_document(
             plan.request,
-            manifest_root=bytes(plan.manifest_root),
+            manifest_root=bytes(plan.manifest_root).hex(),
             subject_count=plan.subject_count,
             policy_digest=bytes(plan.policy_digest).hex(),
         )
@@ -168,19 +189,24 @@ def _matter(connection: Connection, batch_no: int) -> _Matter:
 
 
 def _facts(
-    matter: _Matter, *, request_signed: bool, approvals_min: int, wallets_per_subject: int
+    request: BatchRequest,
+    *,
+    trust: Trust,
+    signed: bool,
+    subject_count: int,
+    wallets_held: int,
+    kyc_references_missing: int,
 ) -> PlanFacts:
-    request = matter.request
     return PlanFacts(
         purpose=request.purpose,
         custody=request.custody,
         jurisdiction=request.jurisdiction,
-        subject_count=matter.subject_count,
-        wallets_per_subject=wallets_per_subject,
-        kyc_references_missing=matter.kyc_references_missing,
-        request_signed=request_signed,
+        subject_count=subject_count,
+        wallets_per_subject=wallets_held + len(request.chains),
+        kyc_references_missing=kyc_references_missing,
+        request_signed=signed,
         rollout=_wish(request),
-        approvals_min=approvals_min,
+        approvals_min=trust.floors.approvals_min,
     )
 
 
@@ -202,7 +228,7 @@ def _record(
     """Stores the plan and its decision with their records in the caller's transaction."""
     plan_text = plan_document(
         matter.received,
-        manifest_root=matter.manifest_root,
+        manifest_root=matter.manifest_root.hex(),
         subject_count=matter.subject_count,
         policy_digest=policy.digest,
     )
@@ -270,16 +296,3 @@ def _planned(stored: Mapping[str, Any]) -> PlannedBatch:
 def _is_planned(connection: Connection, batch_no: int) -> bool:
     found = connection.execute(select(plans.c.batch_no).where(plans.c.batch_no == batch_no))
     return found.one_or_none() is not None
-
-
-def _most_wallets(connection: Connection, matter: _Matter) -> int:
-    """The most wallets any subject would have afterwards, across the tenant's batches."""
-    held = connection.execute(MOST_WALLETS, {"tenant": matter.request.tenant, "batch_no": matter.batch_no})
-    return int(held.scalar_one()) + len(matter.request.chains)
-
-
-def _one_at_a_time(connection: Connection, tenant: str) -> None:
-    """Two batches of a tenant planned at once would each overlook the other's wallets."""
-    connection.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended('plan/' || :tenant, 0))"), {"tenant": tenant}
-    )

@@ -48,7 +48,7 @@ class Inspection:
             stopped = _why_stopped(log, suspects)
             if stopped or not good or self.request.on_bad_rows == "refuse":
                 raise log.refusal(rejects, stopped=stopped)
-            return InspectedSource(row_count=good, bad_row_count=log.bad_rows, rejects=rejects)
+            return InspectedSource(row_count=good + log.bad_rows, bad_row_count=log.bad_rows, rejects=rejects)
 
     def _require_digest(self) -> None:
         """First of all: problems of another file than the one meant would only confuse."""

@@ -4,13 +4,13 @@ Goes on after the last committed slice. Two attempts at once wait for each other
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, func, select
 
 from activities import merkle
 from activities.canonical import canonical_strings
@@ -23,6 +23,7 @@ from activities.intake.source import OpenedSource
 from activities.personal_data import ROW_GROUP, SALT_SIZE, BatchDataKey, leaf, seal_bytes
 from activities.store import audit, slices
 from activities.store.database import Database, copy_rows, hold_fence
+from activities.store.locks import lock_slice
 from activities.store.tables import batches, subjects
 from activities.store.tables import slices as slice_rows
 
@@ -172,7 +173,7 @@ class SubjectWriter:
         result = SliceResult(
             row_count=len(sealed),
             root=merkle.root([row.leaf for row in sealed]).hex(),
-            counts=_counts(fill.rows),
+            counts={"kyc_references_missing": kyc_references_missing(row.values for row in fill.rows)},
         )
         with self._database.transaction() as connection:
             self._commit(connection, step, sealed=sealed, result=result, cursor=fill.cursor)
@@ -189,7 +190,7 @@ class SubjectWriter:
         cursor: int,
     ) -> None:
         batch_no = hold_fence(connection, batch_id=step.batch_id, fence=step.fence)
-        _one_at_a_time(connection, step.batch_id)
+        lock_slice(connection, INTAKE_STAGE, step)
         recorded = slices.recorded(connection, batch_no=batch_no, stage=INTAKE_STAGE, step=step)
         if recorded is not None:
             # Another attempt was faster: same file, same rows, under salts of its own.
@@ -220,9 +221,9 @@ def seal_rows(
     return sealed
 
 
-def _counts(rows: list[Row]) -> dict[str, int]:
-    """What the policy asks about later and nobody should have to unseal rows for."""
-    return {"kyc_references_missing": sum("kyc_reference" not in row.values for row in rows)}
+def kyc_references_missing(rows: Iterable[Mapping[str, str]]) -> int:
+    """How many rows have no KYC reference: what the policy asks about when nobody may open rows."""
+    return sum("kyc_reference" not in values for values in rows)
 
 
 def _outcome(step: SliceStep, result: SliceResult) -> Mapping[str, Any]:
@@ -233,11 +234,3 @@ def _outcome(step: SliceStep, result: SliceResult) -> Mapping[str, Any]:
         "root": result.root,
         "counts": result.counts,
     }
-
-
-def _one_at_a_time(connection: Connection, batch_id: str) -> None:
-    """A second attempt waits here until the first has committed, then finds its record."""
-    connection.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended('intake/' || :batch_id, 0))"),
-        {"batch_id": batch_id},
-    )

