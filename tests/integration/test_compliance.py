@@ -3,6 +3,7 @@
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import rfc8785
 
 from activities import merkle
 from activities.contracts.batches import FinishBatch, RaiseFence
-from activities.contracts.compliance import GateTerms, PlannedBatch
+from activities.contracts.compliance import GateTerms, PlannedBatch, PreviewPlan
 from activities.contracts.shapes import BatchStep
 from activities.failures import InvalidRequestError, StaleFenceError
 from activities.register import BatchRegisterActivities
 from infra.devstack import Stack
-from tests.integration.intake_room import IntakeRoom, people, row
+from tests.integration.intake_room import IntakeRoom, file_of, people, row
 from tests.integration.store_fixtures import Databases
 from tests.integration.store_rows import new_id, run, some_wallets
 from tests.trust_room import OPS, trust_text
@@ -241,3 +242,40 @@ def test_a_requester_who_lost_the_key_meanwhile_is_refused(room: IntakeRoom) -> 
     )
     with pytest.raises(InvalidRequestError):
         room.compliance.plan_batch(step)
+
+
+def _preview(room: IntakeRoom, rows: list[str], **changes: Any) -> PlannedBatch:
+    request = room.request(file_of(rows), **changes)
+    return room.compliance.preview_plan(PreviewPlan(request=request, subject_count=len(rows)))
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes"),
+    [
+        (people(1500), {}),
+        (people(3), {"signer": OPS}),
+        ([*people(1100), row("x", kyc="")], {}),
+        (people(3), {"rollout": {"waves_percent": [50, 100]}}),
+    ],
+)
+def test_a_preview_decides_as_the_plan_would_and_stores_nothing(
+    room: IntakeRoom, rows: list[str], changes: dict[str, Any]
+) -> None:
+    """Before anything is claimed the requester hears what the policy will say."""
+    count = "SELECT count(*) FROM batches"
+    before = run(room.database, count)
+    preview = _preview(room, rows, **changes)
+    assert run(room.database, count) == before
+    planned = room.compliance.plan_batch(room.stored(rows, **changes))
+    assert preview == replace(planned, plan_digest="", documents={})
+
+
+def test_a_preview_knows_the_wallets_that_subjects_have_already(room: IntakeRoom) -> None:
+    """The cap per subject is asked about before the batch exists; the batch itself does not count."""
+    _edit_policy(room, "wallets_per_subject = 12", "wallets_per_subject = 1")
+    tenant = new_id("tenant")
+    step = room.stored(people(2), tenant=tenant)
+    room.compliance.plan_batch(step)
+    assert _preview(room, [*people(1), row("s-9")], tenant=tenant).outcome == "refused"
+    assert _preview(room, [row("s-9")], tenant=tenant).outcome == "needs_approvals"
+    assert _preview(room, people(2), tenant=tenant, batch_id=step.batch_id).outcome == "needs_approvals"
