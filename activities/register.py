@@ -25,6 +25,7 @@ from activities.contracts.shapes import BatchStep, Undone, batch_chain, tenant_c
 from activities.failures import ConflictError, InvalidRequestError, StaleFenceError
 from activities.store import audit
 from activities.store.database import Database
+from activities.store.locks import lock
 from activities.store.tables import audit_heads, batches
 
 _OUTCOMES = {
@@ -157,10 +158,7 @@ def _hold_alone(connection: Connection, batch_id: str) -> Row[Any]:
 
     The advisory lock is the one that `hold_fence` shares: later holders queue behind it.
     """
-    connection.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended('fence/' || :batch_id, 0))"),
-        {"batch_id": batch_id},
-    )
+    lock(connection, f"fence/{batch_id}")
     row = connection.execute(
         select(batches).where(batches.c.batch_id == batch_id).with_for_update(key_share=True)
     ).one_or_none()
