@@ -1,0 +1,1 @@
+"""Tests of list reading and name matching."""
