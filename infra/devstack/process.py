@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from infra.devstack.account import Account
@@ -41,6 +42,16 @@ def children(pid: int) -> list[int]:
     """Gives the direct children of a process."""
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     return [child for child in pids if stat_fields(child)[PARENT_FIELD:][:1] == [str(pid)]]
+
+
+def working_in(folder: Path) -> list[int]:
+    """Gives the processes whose working directory is this folder, as far as we may see."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and (entry / "cwd").readlink() == folder:
+                found.append(int(entry.name))
+    return found
 
 
 class ServerProcess:

@@ -4,9 +4,11 @@ import base64
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -159,6 +161,19 @@ def test_postgres_comes_back_with_its_rows(fragile: Stack) -> None:
         assert connection.execute("SELECT answer FROM survivor").fetchone() == (42,)
 
 
+def test_postgres_comes_back_when_only_its_first_process_was_killed(fragile: Stack) -> None:
+    """Sessions that outlive their server for a moment do not keep the next one from starting."""
+    pid = fragile.postgres.process.pid
+    assert pid is not None
+    with closing(psycopg.connect(fragile.database_url("owner"))) as connection:
+        os.kill(pid, signal.SIGKILL)
+        while fragile.postgres.process.pid is not None:
+            continue
+        fragile.start_server("postgres")
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+
+
 def test_temporal_comes_back_with_its_workflows(fragile: Stack) -> None:
     """An open workflow survives the death of the server; the address stays."""
     address = fragile.temporal.address
@@ -254,8 +269,8 @@ def test_running_servers_elsewhere_are_used_and_prepared(
     monkeypatch.setenv("TEMPORAL_ADDRESS", stack.temporal.address)
     monkeypatch.setenv("VAULT_ADDR", stack.openbao.address)
     monkeypatch.setenv("VAULT_TOKEN", stack.openbao.root_token())
+    monkeypatch.setenv("DATABASE_URL", stack.postgres.admin_url())
     other = Stack(new_state_dir())
-    other.postgres.elsewhere = stack.postgres.admin_url()
     passwords = (stack.state_dir / "secrets" / "database-passwords.json").read_text()
     (other.state_dir / "secrets").mkdir(mode=0o700)
     (other.state_dir / "secrets" / "database-passwords.json").write_text(passwords)
