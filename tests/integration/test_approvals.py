@@ -1,12 +1,9 @@
 """Gates and attempts on the real store, with statements signed by keys made on the spot."""
 
 import json
-import threading
 import uuid
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,27 +11,34 @@ from typing import Any
 import pytest
 from sqlalchemy import func, insert, select
 
-from activities.announcements import Announcer
-from activities.approvals import ApprovalsActivities
-from activities.clients.object_store import FolderStore
 from activities.contracts.approvals import (
-    CloseGate,
     JudgeGate,
-    OpenGate,
-    RecordAttempt,
-    RecordedAttempt,
     RecordRefusal,
     RemindGate,
 )
-from activities.contracts.compliance import GateTerms
 from activities.failures import PolicyViolationError, ServiceUnavailableError, StaleFenceError
-from activities.store.database import Database
-from activities.store.tables import adjudications, attempts, gates, outbox, verdicts
+from activities.store.tables import attempts, gates, outbox
 from activities.trust.request_signing import request_text
+from tests.integration.gate_room import (
+    ANA,
+    KIM,
+    LEE,
+    SHOP,
+    STRANGER,
+    Desk,
+    at_once,
+    attempt,
+    close_step,
+    desk_in,
+    instant,
+    open_step,
+    refusal,
+    statement,
+    trust_text,
+    with_open_gate,
+)
 from tests.integration.seeded import (
-    DEPLOYMENT,
     PLAN_DIGEST,
-    SeededBatch,
     attempt_count,
     claimed_batch,
     plan,
@@ -44,153 +48,12 @@ from tests.integration.seeded import (
     told,
 )
 from tests.integration.store_fixtures import Databases
-from tests.signers import Signer
-
-LEE = Signer(name="lee@acme.example")
-KIM = Signer(name="kim@acme.example")
-ANA = Signer(name="ana@acme.example")
-SHOP = Signer(name="shop@acme.example")
-STRANGER = Signer(name="lee@acme.example")
-
-ROLES = {
-    LEE: ["compliance_officer"],
-    KIM: ["wallet_officer"],
-    ANA: ["compliance_officer", "wallet_officer"],
-    SHOP: ["compliance_officer", "wallet_officer"],
-}
-HOLD_DIGEST = "77" * 32
-
-
-def trust_text(**extra: str) -> str:
-    """The trust file; `extra` adds lines to a person's table by the first part of the name."""
-    lines = "\n".join(signer.line() for signer in ROLES)
-    tables = "\n".join(
-        f'[persons."{signer.name}"]\nroles = {json.dumps(roles)}\ntenants = ["acme"]\n'
-        + extra.get(signer.name.partition("@")[0], "")
-        for signer, roles in ROLES.items()
-    )
-    return f'deployment = "{DEPLOYMENT}"\nallowed_signers = """\n{lines}\n"""\n\n{tables}\n'
-
-
-@dataclass(frozen=True, kw_only=True)
-class Desk:
-    """The activities with the files they read."""
-
-    activities: ApprovalsActivities
-    database: Database
-    trust: Path
-    objects: Path
 
 
 @pytest.fixture
 def desk(databases: Databases, tmp_path: Path) -> Desk:
-    """Approvals over the module's database, with a trust file of the test's own."""
-    trust = tmp_path / "trust.toml"
-    trust.write_text(trust_text())
-    announcer = Announcer(database=databases.provisioning, object_store=FolderStore(tmp_path / "objects"))
-    activities = ApprovalsActivities(
-        database=databases.provisioning, trust_path=trust, deployment=DEPLOYMENT, announcer=announcer
-    )
-    return Desk(
-        activities=activities,
-        database=databases.provisioning,
-        trust=trust,
-        objects=tmp_path / "objects",
-    )
-
-
-def instant(hours: float) -> str:
-    """A time so many hours from now."""
-    return (datetime.now(tz=UTC) + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def open_step(batch: SeededBatch, *, gate: str = "compliance", hours: float = 24, **roles: int) -> OpenGate:
-    """A gate over the plan, asking for both officers unless told otherwise."""
-    asked = roles or {"compliance_officer": 1, "wallet_officer": 1}
-    terms = GateTerms(roles=asked, wait_hours=24, remind_hours=4, escalate_hours=12)
-    return OpenGate(
-        batch_id=batch.batch_id,
-        fence=batch.fence,
-        gate=gate,
-        digest=PLAN_DIGEST,
-        terms=terms,
-        expires_at=instant(hours),
-    )
-
-
-def statement(batch: SeededBatch, signer: Signer, **changes: Any) -> str:
-    """A statement that counts at the compliance gate, unless something is changed."""
-    fields = {
-        "v": 1,
-        "deployment": DEPLOYMENT,
-        "tenant": "acme",
-        "batch_id": batch.batch_id,
-        "gate": "compliance",
-        "digest": PLAN_DIGEST,
-        "decision": "approve",
-        "approver": signer.name,
-        "reason": "Looked at it.",
-        "issued_at": instant(-1),
-        "expires_at": instant(24),
-        "nonce": uuid.uuid4().hex,
-    }
-    return json.dumps({**fields, **changes})
-
-
-def attempt(batch: SeededBatch, signer: Signer, *, message: str = "approve", **changes: Any) -> RecordAttempt:
-    """A signed message of a key of its own."""
-    text = statement(batch, signer, **changes)
-    return RecordAttempt(
-        batch_id=batch.batch_id,
-        attempt_key=str(uuid.uuid4()),
-        message=message,
-        statement=text,
-        signature=signer.sign(text),
-    )
-
-
-def with_open_gate(desk: Desk) -> SeededBatch:
-    """A planned batch at its compliance gate."""
-    batch = planned_batch(desk.database)
-    desk.activities.open_gate(open_step(batch))
-    return batch
-
-
-def held_batch(desk: Desk, *digests: str) -> SeededBatch:
-    """A planned batch with one hold per digest."""
-    batch = planned_batch(desk.database)
-    with desk.database.transaction() as connection:
-        connection.execute(
-            insert(verdicts),
-            [
-                {
-                    "batch_no": batch.batch_no,
-                    "ordinal": ordinal,
-                    "verdict": "held",
-                    "score": 0.9,
-                    "leaf": bytes(32),
-                    "hold_digest": bytes.fromhex(digest),
-                }
-                for ordinal, digest in enumerate(digests)
-            ],
-        )
-    return batch
-
-
-def on_hold(batch: SeededBatch, signer: Signer, decision: str, digest: str = HOLD_DIGEST) -> RecordAttempt:
-    """A decision on a hold."""
-    return attempt(batch, signer, message="adjudicate", gate="hold", digest=digest, decision=decision)
-
-
-def settled(desk: Desk, batch: SeededBatch) -> list[str]:
-    """The decisions on record by ordinal."""
-    with desk.database.transaction() as connection:
-        rows = connection.execute(
-            select(adjudications.c.decision)
-            .where(adjudications.c.batch_no == batch.batch_no)
-            .order_by(adjudications.c.ordinal)
-        )
-        return list(rows.scalars())
+    """Approvals over the module's database."""
+    return desk_in(tmp_path, databases.provisioning)
 
 
 def test_gate_is_satisfied_when_each_role_has_a_person(desk: Desk) -> None:
@@ -235,17 +98,6 @@ def test_stale_fence_opens_and_closes_nothing(desk: Desk) -> None:
             select(gates.c.gate, gates.c.outcome).where(gates.c.batch_no == batch.batch_no)
         ).all()
     assert [tuple(row) for row in rows] == [("compliance", None)]
-
-
-def close_step(batch: SeededBatch, outcome: str) -> CloseGate:
-    """Closes the compliance gate."""
-    return CloseGate(
-        batch_id=batch.batch_id,
-        fence=batch.fence,
-        gate="compliance",
-        digest=PLAN_DIGEST,
-        outcome=outcome,
-    )
 
 
 def test_same_attempt_key_gets_the_recorded_answer(desk: Desk) -> None:
@@ -301,22 +153,6 @@ def test_refused_attempt_is_on_record_with_its_reason(desk: Desk, case: str) -> 
         JudgeGate(batch_id=batch.batch_id, gate="compliance", digest=PLAN_DIGEST)
     )
     assert standing.approved_by == []
-
-
-def refusal(desk: Desk, step: RecordAttempt) -> str:
-    """The code an attempt was refused with, once answer, row and audit entry agree on it."""
-    answer = desk.activities.record_attempt(step)
-    assert not answer.counted
-    with desk.database.transaction() as connection:
-        row = connection.execute(
-            select(attempts.c.counted, attempts.c.reason_code).where(
-                attempts.c.attempt_key == step.attempt_key
-            )
-        ).one()
-    entry = told(desk.database, f"batch/{step.batch_id}", "attempt.refused")[-1]
-    assert (row.counted, row.reason_code) == (False, answer.reason_code)
-    assert (entry["attempt_key"], entry["reason_code"]) == (step.attempt_key, answer.reason_code)
-    return answer.reason_code
 
 
 def test_foreign_and_broken_signatures_are_refused(desk: Desk) -> None:
@@ -456,18 +292,6 @@ def test_rows_that_nobody_signed_are_not_believed(desk: Desk) -> None:
     assert (answer.satisfied, answer.approved_by) == (False, [LEE.name])
 
 
-def at_once(calls: list[Callable[[], RecordedAttempt]]) -> list[RecordedAttempt]:
-    """Makes every call in a thread of its own, all released together."""
-    start = threading.Barrier(len(calls))
-
-    def run(call: Callable[[], RecordedAttempt]) -> RecordedAttempt:
-        start.wait()
-        return call()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return [future.result() for future in [pool.submit(run, call) for call in calls]]
-
-
 def test_concurrent_approvals_fill_the_gate_exactly_once(desk: Desk) -> None:
     """Of approvals that arrive together exactly one sees the gate fill."""
     batch = planned_batch(desk.database)
@@ -489,38 +313,6 @@ def test_one_statement_sent_many_times_at_once_counts_once(desk: Desk) -> None:
     answers = at_once([partial(desk.activities.record_attempt, step) for step in copies])
     assert sum(answer.counted for answer in answers) == 1
     assert {answer.reason_code for answer in answers if not answer.counted} == {"nonce_already_used"}
-
-
-def test_hold_is_settled_by_the_decision_that_fills_its_gate(desk: Desk) -> None:
-    """A hold needs the policy's persons; the last of them settles it in the same transaction."""
-    batch = held_batch(desk, HOLD_DIGEST, "88" * 32)
-    first = desk.activities.record_attempt(on_hold(batch, LEE, "clear"))
-    assert (first.counted, first.open_holds, settled(desk, batch)) == (True, 2, [])
-    second = desk.activities.record_attempt(on_hold(batch, ANA, "clear"))
-    assert (second.open_holds, settled(desk, batch)) == (1, ["clear"])
-    entry = told(desk.database, batch.chain, "hold.settled")[0]
-    assert (entry["ordinal"], entry["decision"]) == (0, "clear")
-    assert refusal(desk, on_hold(batch, SHOP, "clear")) == "gate_not_open"
-
-
-def test_one_refusal_settles_a_hold_for_good(desk: Desk) -> None:
-    """Between different decisions on a hold the refusal is final."""
-    batch = held_batch(desk, HOLD_DIGEST)
-    desk.activities.record_attempt(on_hold(batch, LEE, "clear"))
-    answer = desk.activities.record_attempt(on_hold(batch, ANA, "refuse"))
-    assert (answer.open_holds, settled(desk, batch)) == (0, ["refuse"])
-    late = on_hold(batch, LEE, "clear")
-    assert refusal(desk, late) == "gate_not_open"
-
-
-def test_concurrent_decisions_settle_a_hold_once(desk: Desk) -> None:
-    """Decisions that arrive together settle the hold once."""
-    batch = held_batch(desk, HOLD_DIGEST)
-    steps = [on_hold(batch, LEE, "clear"), on_hold(batch, ANA, "clear")]
-    answers = at_once([partial(desk.activities.record_attempt, step) for step in steps])
-    assert sorted(answer.open_holds for answer in answers) == [0, 1]
-    assert settled(desk, batch) == ["clear"]
-    assert len(told(desk.database, batch.chain, "hold.settled")) == 1
 
 
 def test_unsigned_messages_are_on_record_once(desk: Desk) -> None:

@@ -1,0 +1,62 @@
+"""Decisions on held subjects, on the real store."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.integration.gate_room import (
+    ANA,
+    HOLD_DIGEST,
+    LEE,
+    SHOP,
+    Desk,
+    at_once,
+    desk_in,
+    held_batch,
+    on_hold,
+    refusal,
+    settled,
+)
+from tests.integration.seeded import (
+    told,
+)
+from tests.integration.store_fixtures import Databases
+
+
+@pytest.fixture
+def desk(databases: Databases, tmp_path: Path) -> Desk:
+    """Approvals over the module's database."""
+    return desk_in(tmp_path, databases.provisioning)
+
+
+def test_hold_is_settled_by_the_decision_that_fills_its_gate(desk: Desk) -> None:
+    """A hold needs the policy's persons; the last of them settles it in the same transaction."""
+    batch = held_batch(desk, HOLD_DIGEST, "88" * 32)
+    first = desk.activities.record_attempt(on_hold(batch, LEE, "clear"))
+    assert (first.counted, first.open_holds, settled(desk, batch)) == (True, 2, [])
+    second = desk.activities.record_attempt(on_hold(batch, ANA, "clear"))
+    assert (second.open_holds, settled(desk, batch)) == (1, ["clear"])
+    entry = told(desk.database, batch.chain, "hold.settled")[0]
+    assert (entry["ordinal"], entry["decision"]) == (0, "clear")
+    assert refusal(desk, on_hold(batch, SHOP, "clear")) == "gate_not_open"
+
+
+def test_one_refusal_settles_a_hold_for_good(desk: Desk) -> None:
+    """Between different decisions on a hold the refusal is final."""
+    batch = held_batch(desk, HOLD_DIGEST)
+    desk.activities.record_attempt(on_hold(batch, LEE, "clear"))
+    answer = desk.activities.record_attempt(on_hold(batch, ANA, "refuse"))
+    assert (answer.open_holds, settled(desk, batch)) == (0, ["refuse"])
+    late = on_hold(batch, LEE, "clear")
+    assert refusal(desk, late) == "gate_not_open"
+
+
+def test_concurrent_decisions_settle_a_hold_once(desk: Desk) -> None:
+    """Decisions that arrive together settle the hold once."""
+    batch = held_batch(desk, HOLD_DIGEST)
+    steps = [on_hold(batch, LEE, "clear"), on_hold(batch, ANA, "clear")]
+    answers = at_once([partial(desk.activities.record_attempt, step) for step in steps])
+    assert sorted(answer.open_holds for answer in answers) == [0, 1]
+    assert settled(desk, batch) == ["clear"]
+    assert len(told(desk.database, batch.chain, "hold.settled")) == 1
