@@ -30,23 +30,21 @@ class Lines:
 
     def __init__(self, source: OpenedSource) -> None:
         self._source = source
-        self._readline = source.stream.readline
+        self._readline = source.readline
         self._record_end = RECORD_LINES_MAX
         self.number = 0
-        self.offset = 0
         self.record_line = 1
         self.undecodable = False
-        if source.stream.peek(_PEEK).startswith(_BOM):
-            self.offset += len(source.read(len(_BOM)))
+        if source.peek(_PEEK).startswith(_BOM):
+            source.read(len(_BOM))
 
     def begins_with(self, mark: bytes) -> bool:
         """Whether the next characters, white space left out, are these."""
-        return self._source.stream.peek(_PEEK)[:_PEEK].lstrip().startswith(mark)
+        return self._source.peek(_PEEK).lstrip().startswith(mark)
 
     def skip_to(self, offset: int) -> None:
         """Reads past everything before the offset, counting lines."""
-        while self.offset < offset and (block := self._source.read(offset - self.offset)):
-            self.offset += len(block)
+        while self._source.offset < offset and (block := self._source.read(offset - self._source.offset)):
             self.number += block.count(b"\n")
 
     def begin_record(self) -> int:
@@ -64,7 +62,6 @@ class Lines:
         if not raw:
             raise StopIteration
         self.number += 1
-        self.offset += len(raw)
         if len(raw) > LINE_BYTES_MAX:
             self._pass_rest(raw)
             raise LineTooLongError
@@ -80,4 +77,3 @@ class Lines:
     def _pass_rest(self, raw: bytes) -> None:
         while raw and not raw.endswith(b"\n"):
             raw = self._readline(LINE_BYTES_MAX)
-            self.offset += len(raw)

@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from activities.clients.object_store import ObjectStore
 from activities.contracts.shapes import Document
-from activities.failures import InvalidRequestError
+from activities.failures import InvalidRequestError, ServiceUnavailableError
 from activities.intake.rows import RowProblem
 
 SHOWN_MAX: Final = 20
@@ -49,9 +49,15 @@ class ProblemLog:
         self.bad_rows += 1
         for problem in problems:
             self.count += 1
-            self._writer.writerow(problem)
+            self._write(problem)
             if len(self.shown) < SHOWN_MAX:
                 self.shown.append(str(problem))
+
+    def _write(self, problem: RowProblem) -> None:
+        try:
+            self._writer.writerow(problem)
+        except OSError:
+            raise ServiceUnavailableError("temporary folder") from None
 
     @property
     def is_full(self) -> bool:

@@ -41,10 +41,9 @@ class RowProblem(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A good row: its columns that are not empty, and the byte after it. A tuple: there are millions."""
+    """A good row: its columns that are not empty. A tuple: there are millions."""
 
     line: int
-    cursor: int
     values: dict[str, str]
 
 
@@ -56,12 +55,12 @@ class BadRow(NamedTuple):
 
 
 def read_rows(source: OpenedSource, *, today: date, after: int = 0) -> Iterator[Row | BadRow]:
-    """Gives the rows in order, empty lines left out.
+    """Gives the rows in order, empty lines left out; after each, the source's offset is the byte behind it.
 
     Args:
         source: opened at its first byte.
         today: the last possible date of birth.
-        after: cursor of the last row that is already known; reading goes on behind it.
+        after: offset behind the last row that is already known; reading goes on there.
 
     Raises:
         InvalidRequestError: the header is missing, unreadable or not the published one.
@@ -140,7 +139,7 @@ def _json_rows(lines: Lines, rules: ColumnRules) -> Iterator[Row | BadRow]:
 def _checked(lines: Lines, rules: ColumnRules, values: dict[str, str]) -> Row | BadRow:
     problems = rules.problems(values)
     if not problems:
-        return Row(lines.record_line, lines.offset, values)
+        return Row(lines.record_line, values)
     line = lines.record_line
     return BadRow(line, [RowProblem(line, column, reason) for column, reason in problems])
 

@@ -26,56 +26,41 @@ _BLOCK: Final = 1024 * 1024
 """Bytes read at once: large enough that hashing and system calls don't show in the rate."""
 
 
-class DigestingFile(io.RawIOBase):
-    """A raw file that keeps the SHA-256 of all that was read from it."""
-
-    def __init__(self, raw: io.FileIO) -> None:
-        super().__init__()
-        self._raw = raw
-        self._digest = hashlib.sha256()
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def readinto(self, buffer: "bytearray | memoryview", /) -> int:  # type: ignore[override]
-        """Reads and digests the next bytes.
-
-        Raises: ServiceUnavailableError when the disk does not answer.
-        """
-        try:
-            count = self._raw.readinto(buffer) or 0
-        except OSError:
-            raise ServiceUnavailableError("inbox") from None
-        self._digest.update(memoryview(buffer)[:count])
-        return count
-
-    def close(self) -> None:
-        """Closes the file underneath as well."""
-        self._raw.close()
-        super().close()
-
-    def sha256(self) -> str:
-        """Hex digest of everything read so far, read-ahead included."""
-        return self._digest.hexdigest()
-
-
 class OpenedSource:
-    """A source being read: the buffered stream, and at its end the digest of the whole file."""
+    """A source being read: `offset` counts the bytes taken so far, read-ahead left out."""
 
-    def __init__(self, raw: DigestingFile) -> None:
-        self._raw = raw
-        self.stream = io.BufferedReader(raw, _BLOCK)
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self._stream = stream
+        self._digest = hashlib.sha256()
+        self.offset = 0
+
+    def peek(self, count: int) -> bytes:
+        """Gives at most `count` of the next bytes without taking them."""
+        return self._stream.peek(count)[:count]
+
+    def readline(self, count: int) -> bytes:
+        """Takes a line with its end, or `count` bytes of it; nothing at the end."""
+        line = self._stream.readline(count)
+        self._digest.update(line)
+        self.offset += len(line)
+        return line
 
     def read(self, count: int) -> bytes:
-        """Reads at most `count` bytes, and at most one block; none at the end."""
-        return self.stream.read(min(count, _BLOCK))
+        """Takes at most `count` bytes, and at most one block; nothing at the end."""
+        block = self._stream.read(min(count, _BLOCK))
+        self._digest.update(block)
+        self.offset += len(block)
+        return block
+
+    def sha256_so_far(self) -> str:
+        """The SHA-256 (hex) of the bytes taken so far."""
+        return self._digest.hexdigest()
 
     def sha256_of_all(self) -> str:
         """Reads whatever is left and gives the file's SHA-256 (hex)."""
-        while self.stream.read(_BLOCK):
+        while self.read(_BLOCK):
             pass
-        return self._raw.sha256()
+        return self.sha256_so_far()
 
 
 class Sources(Protocol):
@@ -104,8 +89,12 @@ class Inbox:
         except InvalidRequestError:
             os.close(handle)
             raise
-        with DigestingFile(io.FileIO(handle, "rb")) as raw:
-            yield OpenedSource(raw)
+        stream = io.BufferedReader(io.FileIO(handle, "rb"), _BLOCK)
+        with stream:
+            try:
+                yield OpenedSource(stream)
+            except OSError:
+                raise ServiceUnavailableError("inbox") from None
 
     def _open_handle(self, name: str) -> int:
         try:

@@ -10,7 +10,8 @@ from datetime import date
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, cast, func, select
+from sqlalchemy.dialects.postgresql import JSONB
 
 from activities import merkle
 from activities.canonical import canonical_strings
@@ -24,7 +25,7 @@ from activities.personal_data import ROW_GROUP, SALT_SIZE, BatchDataKey, leaf, s
 from activities.store import audit, slices
 from activities.store.database import Database, copy_rows, hold_fence
 from activities.store.locks import lock_slice
-from activities.store.tables import batches, subjects
+from activities.store.tables import audit_entries, batches, subjects
 from activities.store.tables import slices as slice_rows
 
 INTAKE_STAGE: Final = "intake"
@@ -43,6 +44,7 @@ class StoredSoFar:
     slice_count: int
     subject_count: int
     cursor: int
+    prefix_digest: str
 
 
 class SealedSubject(NamedTuple):
@@ -57,10 +59,11 @@ class SealedSubject(NamedTuple):
 
 
 class _Fill(NamedTuple):
-    """The rows of one slice and the byte after the last of them."""
+    """The rows of one slice, how many bytes were read up to its end, and their digest."""
 
     rows: list[Row]
     cursor: int
+    prefix_digest: str
 
 
 def stored_so_far(connection: Connection, step: BatchStep) -> StoredSoFar:
@@ -77,12 +80,14 @@ def stored_so_far(connection: Connection, step: BatchStep) -> StoredSoFar:
             func.coalesce(func.max(slice_rows.c.source_cursor), 0),
         ).where(slice_rows.c.batch_no == batch_no, slice_rows.c.stage == INTAKE_STAGE)
     ).one()
+    slice_count = int(totals[0])
     return StoredSoFar(
         batch_no=batch_no,
         request=parse_request(request),
-        slice_count=int(totals[0]),
+        slice_count=slice_count,
         subject_count=int(totals[1]),
         cursor=int(totals[2]),
+        prefix_digest=_prefix_digest(connection, step.batch_id, slice_count - 1) if slice_count else "",
     )
 
 
@@ -105,7 +110,7 @@ class SubjectWriter:
         Raises: InvalidRequestError when it is another, StaleFenceError, ServiceUnavailableError.
         """
         rows = self._good_rows(source, today)
-        while fill := self._next_fill(rows):
+        while fill := self._next_fill(rows, source):
             if self.count % SLICE_SIZE:
                 raise InvalidRequestError(_CHANGED)
             self._write_slice(fill)
@@ -114,23 +119,24 @@ class SubjectWriter:
 
     def _good_rows(self, source: OpenedSource, today: date) -> Iterator[Row]:
         refuses = self._so_far.request.on_bad_rows == "refuse"
-        for row in read_rows(source, today=today, after=self._so_far.cursor):
+        rows = read_rows(source, today=today, after=self._so_far.cursor)
+        if self._so_far.slice_count and source.sha256_so_far() != self._so_far.prefix_digest:
+            raise InvalidRequestError(_CHANGED)
+        for row in rows:
             if isinstance(row, Row):
                 yield row
             elif refuses:
                 raise InvalidRequestError(_CHANGED)
 
-    def _next_fill(self, rows: Iterator[Row]) -> _Fill | None:
+    def _next_fill(self, rows: Iterator[Row], source: OpenedSource) -> _Fill | None:
         """Takes rows until a slice is full or the file ends; rows that repeat an id are left out."""
         filled: dict[str, Row] = {}
-        cursor = 0
         while wanted := SLICE_SIZE - len(filled):
             taken = list(islice(rows, wanted))
             if not taken:
                 break
-            cursor = taken[-1].cursor
             self._add_new(filled, taken)
-        return _Fill(list(filled.values()), cursor) if filled else None
+        return _Fill(list(filled.values()), source.offset, source.sha256_so_far()) if filled else None
 
     def _add_new(self, filled: dict[str, Row], taken: list[Row]) -> None:
         known = self._already_stored([row.values["subject_id"] for row in taken])
@@ -176,7 +182,7 @@ class SubjectWriter:
             counts={"kyc_references_missing": kyc_references_missing(row.values for row in fill.rows)},
         )
         with self._database.transaction() as connection:
-            self._commit(connection, step, sealed=sealed, result=result, cursor=fill.cursor)
+            self._commit(connection, step, fill=fill, sealed=sealed, result=result)
         self.done += 1
         self.count += step.length
 
@@ -185,23 +191,29 @@ class SubjectWriter:
         connection: Connection,
         step: SliceStep,
         *,
+        fill: _Fill,
         sealed: list[SealedSubject],
         result: SliceResult,
-        cursor: int,
     ) -> None:
         batch_no = hold_fence(connection, batch_id=step.batch_id, fence=step.fence)
         lock_slice(connection, INTAKE_STAGE, step)
         recorded = slices.recorded(connection, batch_no=batch_no, stage=INTAKE_STAGE, step=step)
         if recorded is not None:
-            # Another attempt was faster: same file, same rows, under salts of its own.
-            if recorded.row_count != result.row_count:
+            # Another attempt was faster; it must have read the same bytes.
+            if _prefix_digest(connection, step.batch_id, step.slice_index) != fill.prefix_digest:
                 raise InvalidRequestError(_CHANGED)
             return
         copy_rows(connection, table=subjects.name, columns=_COLUMNS, types=_TYPES, rows=sealed)
         slices.record(
-            connection, batch_no=batch_no, stage=INTAKE_STAGE, step=step, result=result, source_cursor=cursor
+            connection,
+            batch_no=batch_no,
+            stage=INTAKE_STAGE,
+            step=step,
+            result=result,
+            source_cursor=fill.cursor,
         )
-        audit.append(connection, step.audit_chain, kind="slice.outcome", facts=_outcome(step, result))
+        facts = {**_outcome(step, result), "prefix_digest": fill.prefix_digest}
+        audit.append(connection, step.audit_chain, kind="slice.outcome", facts=facts)
 
 
 def seal_rows(
@@ -224,6 +236,23 @@ def seal_rows(
 def kyc_references_missing(rows: Iterable[Mapping[str, str]]) -> int:
     """How many rows have no KYC reference: what the policy asks about when nobody may open rows."""
     return sum("kyc_reference" not in values for values in rows)
+
+
+def _prefix_digest(connection: Connection, batch_id: str, slice_index: int) -> str:
+    """The digest of the file up to a slice's end, as the slice's outcome recorded it.
+
+    A later attempt must find the same bytes before it goes on: otherwise a file that was exchanged and
+    put back between two attempts would leave rows that are not the pinned file's.
+    """
+    body = cast(audit_entries.c.body, JSONB)
+    outcome = {"kind": "slice.outcome", "stage": INTAKE_STAGE, "slice_index": slice_index}
+    return str(
+        connection.execute(
+            select(body["prefix_digest"].astext).where(
+                audit_entries.c.chain == batch_chain(batch_id), body.contains(outcome)
+            )
+        ).scalar_one()
+    )
 
 
 def _outcome(step: SliceStep, result: SliceResult) -> Mapping[str, Any]:

@@ -9,14 +9,25 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from activities.contracts.shapes import BatchStep
 from activities.intake.source import Inbox, OpenedSource
 from activities.store.database import Database
 from tests.integration.intake_room import IntakeRoom
 
-_BLOCK = 4096
+
+class StallingSource(OpenedSource):
+    """A source that stands still once so many bytes were taken."""
+
+    stall_after = 0
+
+    def readline(self, count: int) -> bytes:
+        """Takes a line, or says that it stands still and does so."""
+        if self.offset >= self.stall_after:
+            sys.stdout.write("stalled\n")
+            sys.stdout.flush()
+            signal.pause()
+        return super().readline(count)
 
 
 class StallingInbox(Inbox):
@@ -28,23 +39,11 @@ class StallingInbox(Inbox):
 
     @contextmanager
     def open(self, uri: str) -> Iterator[OpenedSource]:
-        """Opens a file whose reads are small, so that it stalls between two slices."""
+        """Opens a file whose reads are small, standing still in the middle."""
         with super().open(uri) as source:
-            raw: Any = source.stream.raw
-            read, given = raw.readinto, 0
-
-            def readinto(buffer: Any) -> int:
-                nonlocal given
-                if given >= self._stall_after:
-                    sys.stdout.write("stalled\n")
-                    sys.stdout.flush()
-                    signal.pause()
-                count = int(read(memoryview(buffer)[:_BLOCK]))
-                given += count
-                return count
-
-            raw.readinto = readinto
-            yield source
+            stalling = StallingSource(source._stream)
+            stalling.stall_after = self._stall_after
+            yield stalling
 
 
 def main() -> None:

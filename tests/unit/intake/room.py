@@ -72,8 +72,12 @@ class Room:
 
     def read(self, content: str | bytes, *, after: int = 0) -> list[Row | BadRow]:
         """Reads a file's rows."""
+        return [row for row, _ in self.read_with_offsets(content, after=after)]
+
+    def read_with_offsets(self, content: str | bytes, *, after: int = 0) -> list[tuple[Row | BadRow, int]]:
+        """Reads a file's rows, each with the source's offset behind it."""
         with self.inbox.open(self.put(content)) as source:
-            return list(read_rows(source, today=TODAY, after=after))
+            return [(row, source.offset) for row in read_rows(source, today=TODAY, after=after)]
 
     def problems(self, content: str | bytes) -> list[str]:
         """Reads a file and gives all problems as text."""

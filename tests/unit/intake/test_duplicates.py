@@ -8,7 +8,7 @@ from activities.intake.rows import Row
 
 
 def _rows(*subject_ids: str) -> list[Row]:
-    return [Row(line, 0, {"subject_id": subject_id}) for line, subject_id in enumerate(subject_ids, 2)]
+    return [Row(line, {"subject_id": subject_id}) for line, subject_id in enumerate(subject_ids, 2)]
 
 
 def _suspects(rows: list[Row]) -> set[int]:

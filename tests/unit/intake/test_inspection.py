@@ -1,3 +1,5 @@
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -116,3 +118,25 @@ def test_the_error_stays_small_whatever_the_file(room: Room) -> None:
     """An error crosses Temporal: it stays far below the limit of a payload."""
     error = _refusal(room, "\n".join(json_row(subject_id="") for _ in range(5000)))
     assert len(str(error)) + len(str(error.details)) < 8 * 1024
+
+
+def _peak_bytes(work: Callable[[], object]) -> int:
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "line", ['x,"a', '","', "x" * 5000, csv_row(country="XX"), "", '{"a":'], ids=lambda line: line[:12]
+)
+def test_memory_stays_flat_on_hostile_files(room: Room, line: str) -> None:
+    """Ten times the rubbish needs no more memory: quotes that never close, endless lines, bad rows."""
+    short, long = (csv_text(*people(1), *[line] * count) for count in (300, 3000))
+    peaks = []
+    for content in (short, long):
+        inspected = room.inspection(content, on_bad_rows="skip")
+        peaks.append(_peak_bytes(inspected.run))
+    assert peaks[1] < peaks[0] + 1_000_000

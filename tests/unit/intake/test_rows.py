@@ -14,16 +14,13 @@ from tests.vectors import load_vectors
 OTHER_COLUMNS = sorted(COLUMNS - {"subject_id"})
 
 
-def test_good_rows_come_in_order_with_line_and_cursor(room: Room) -> None:
-    """Every good row carries its line, the byte after it and its columns that are not empty."""
-    content = csv_text(csv_row(), csv_row(subject_id="s-2"))
-    rows = room.read(content)
-    assert [(row.line, row.values) for row in rows if isinstance(row, Row)] == [
-        (2, ROW),
-        (3, {**ROW, "subject_id": "s-2"}),
+def test_good_rows_come_in_order_with_line_and_offset(room: Room) -> None:
+    """Every good row carries its line and its columns that are not empty; the source stands behind it."""
+    first, second = csv_text(csv_row()), csv_row(subject_id="s-2")
+    assert room.read_with_offsets(first + second) == [
+        (Row(2, ROW), len(first.encode())),
+        (Row(3, {**ROW, "subject_id": "s-2"}), len((first + second).encode())),
     ]
-    assert isinstance(rows[-1], Row)
-    assert rows[-1].cursor == len(content.encode())
 
 
 def test_csv_and_json_lines_give_the_same_rows(room: Room) -> None:
@@ -41,18 +38,18 @@ def test_csv_and_json_lines_give_the_same_rows(room: Room) -> None:
 def test_byte_order_mark_and_line_ends_are_tolerated(room: Room, start: bytes, end: str) -> None:
     """Files as spreadsheets write them are read as if they had neither."""
     content = start + csv_text(*people(3)).replace("\n", end).encode()
-    rows = room.read(content)
-    assert [row.line for row in rows if isinstance(row, Row)] == [2, 3, 4]
-    assert rows[-1] == Row(4, len(content), {**ROW, "subject_id": "s-2"})
+    rows = room.read_with_offsets(content)
+    assert [row.line for row, _ in rows] == [2, 3, 4]
+    assert rows[-1] == (Row(4, {**ROW, "subject_id": "s-2"}), len(content))
 
 
-def test_reading_goes_on_behind_a_cursor(room: Room) -> None:
-    """Rows behind a cursor have the lines and cursors they have in the whole file."""
+def test_reading_goes_on_behind_an_offset(room: Room) -> None:
+    """Rows behind an offset have the lines and offsets they have in the whole file."""
     for content in (csv_text(*people(20)), "\n".join(json_row(subject_id=f"s-{n}") for n in range(20))):
-        whole = room.read(content)
-        for index, row in enumerate(whole):
-            assert isinstance(row, Row)
-            assert room.read(content, after=row.cursor) == whole[index + 1 :]
+        whole = room.read_with_offsets(content)
+        assert len(whole) == 20
+        for index, (_, offset) in enumerate(whole):
+            assert room.read_with_offsets(content, after=offset) == whole[index + 1 :]
 
 
 def test_lines_are_counted_as_an_editor_counts_them(room: Room) -> None:
@@ -243,7 +240,7 @@ def test_no_bytes_make_the_reader_fail(room: Room, noise: bytes, as_json: bool) 
     """Whatever bytes follow a good beginning, only rows and row problems come out."""
     start = f"{json_row()}\n" if as_json else csv_text(csv_row())
     rows = room.read(start.encode() + noise)
-    assert rows[0] == Row(1 if as_json else 2, len(start.encode()), ROW)
+    assert rows[0] == Row(1 if as_json else 2, ROW)
     assert all(isinstance(row, Row | BadRow) for row in rows)
 
 

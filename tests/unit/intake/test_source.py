@@ -19,7 +19,9 @@ def test_a_file_in_the_inbox_is_read_with_its_digest(room: Room) -> None:
     """A source gives the file's bytes, and the digest of all of them however little was read."""
     content = b"first\nsecond\n" * 200_000
     with room.inbox.open(room.put(content)) as source:
-        assert source.stream.readline() == b"first\n"
+        assert source.readline(100) == b"first\n"
+        assert source.sha256_so_far() == hashlib.sha256(b"first\n").hexdigest()
+        assert source.offset == 6
         assert source.sha256_of_all() == hashlib.sha256(content).hexdigest()
 
 
