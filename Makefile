@@ -18,7 +18,7 @@ COMPILE := uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 -
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down stack-status env check format test lock
+.PHONY: help setup up down stack-status check format test lock
 
 help: ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

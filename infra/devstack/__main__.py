@@ -45,6 +45,7 @@ def _up(stack: Stack, _: argparse.Namespace) -> int:
     if stack.temporal.ui:
         _print(f"Web UI    {stack.temporal.ui}")
     _print(f"settings  {stack.settings_path}")
+    _print(f'shell     eval "$({sys.executable} -m infra.devstack env --state {stack.state_dir})"')
     _print(f"Ready after {time.monotonic() - began:.1f} s.")
     return 0
 
