@@ -29,7 +29,7 @@ _BLOCK: Final = 1024 * 1024
 class OpenedSource:
     """A source being read: `offset` counts the bytes taken so far, read-ahead left out."""
 
-    def __init__(self, stream: io.BufferedReader) -> None:
+    def __init__(self, stream: "io.BufferedReader[io.FileIO]") -> None:
         self._stream = stream
         self._digest = hashlib.sha256()
         self.offset = 0
