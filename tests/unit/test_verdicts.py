@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from activities.canonical import digest
-from activities.digests import verdict_leaf
+from activities.digests import VERDICT_ALGORITHMS, verdict_leaf
 from activities.screening.matcher import ALGORITHM, ScreeningHit
 from activities.screening.verdicts import (
     HITS_SHOWN_MAX,
@@ -142,3 +142,8 @@ def test_query_carries_each_country_once() -> None:
         {"subject_kind": "entity", "full_name": "Roe Ltd", "country": "SG", "nationality": "MY"}
     )
     assert (entity.kind, entity.date_of_birth, entity.countries) == ("entity", None, ("SG", "MY"))
+
+
+def test_the_algorithm_is_one_that_custody_knows() -> None:
+    """Custody makes the leaves of verdicts again: an algorithm it does not know would stop every batch."""
+    assert ALGORITHM == VERDICT_ALGORITHMS[-1]
