@@ -3,44 +3,26 @@
 import base64
 import binascii
 from collections.abc import Iterable
-from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from activities.canonical import canonical
+from activities.digests import slice_message
 from activities.evidence.rows import SliceRow
 
 
-def slice_message(row: SliceRow, *, deployment: str, batch_id: str) -> bytes:
+def signed_slice(row: SliceRow, *, deployment: str, batch_id: str) -> bytes:
     """What custody signs for a slice of addresses."""
-    message: dict[str, Any] = {
-        "v": 1,
-        "kind": "slice",
-        "deployment": deployment,
-        "batch_id": batch_id,
-        "tranche": row.tranche,
-        "slice_index": row.slice_index,
-        "first_position": row.first_position,
-        "length": row.length,
-        "row_count": row.row_count,
-        "root": row.root,
-    }
-    return canonical(message)
-
-
-def head_message(*, deployment: str, batch_id: str, chain: str, seq: int, head: str) -> bytes:
-    """What custody signs for the head of an audit chain."""
-    message: dict[str, Any] = {
-        "v": 1,
-        "kind": "head",
-        "deployment": deployment,
-        "batch_id": batch_id,
-        "chain": chain,
-        "seq": seq,
-        "head": head,
-    }
-    return canonical(message)
+    return slice_message(
+        deployment=deployment,
+        batch_id=batch_id,
+        tranche=row.tranche,
+        slice_index=row.slice_index,
+        first_position=row.first_position,
+        length=row.length,
+        row_count=row.row_count,
+        root=row.root,
+    )
 
 
 def signed_by_one(keys: Iterable[bytes], message: bytes, signature: str) -> bool:

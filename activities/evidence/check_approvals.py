@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from activities.canonical import text_digest
 from activities.evidence.check_plan import policy_decision, readable_policy, readable_request, requester_key
@@ -12,6 +12,7 @@ from activities.evidence.reader import loose_json
 from activities.evidence.report import CheckSkippedError, require
 from activities.evidence.rows import AttemptRow, GateRow
 from activities.policy.decision import Decision
+from activities.policy.shape import Policy
 from activities.trust.gates import GateRule
 from activities.trust.judging import Attempt, Gate, GateContext, GateState, Requester, judge_attempt, tally
 from activities.trust.statements import parse_instant
@@ -19,12 +20,19 @@ from activities.trust.trust_file import Trust
 
 HOLD: Final = "hold"
 
+_COUNTING_MAX: Final = timedelta(minutes=5)
+"""Longest time between an attempt's moment and its entry: both are of one transaction."""
+
+_CLOCK_GRAIN: Final = timedelta(milliseconds=1)
+"""Both moments are read from one clock, the log's cut to microseconds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
     """What decisions of this batch are judged against."""
 
     trust: Trust
+    policy: Policy
     decision: Decision
     context: GateContext
     counted: Mapping[tuple[str, str], list[AttemptRow]]
@@ -33,6 +41,17 @@ class Bench:
     def rule(self, gate: str) -> GateRule | None:
         """Whom the policy asks for at a gate; `wave/3` and `resume/3` are kinds of gates."""
         return self.decision.gates.get(gate.partition("/")[0])
+
+    def terms(self, gate: str) -> dict[str, Any]:
+        """A gate's terms by the policy: whom it asks for and how long it waits."""
+        rule, times = self.rule(gate), self.policy.approvals
+        require(rule is not None, "a gate was opened that the policy does not know")
+        return {
+            "roles": dict(rule.seats) if rule else {},
+            "wait_hours": times.wait_hours,
+            "remind_hours": times.remind_hours,
+            "escalate_hours": times.escalate_hours,
+        }
 
     def stands(self, gate: str, digest: str, *, at: str) -> GateState:
         """How a gate stood at a moment, counted from the raw statements."""
@@ -63,7 +82,13 @@ def bench(facts: BundleFacts, found: AuditFacts) -> Bench:
         validity_max=timedelta(hours=policy.approvals.validity_hours_max),
         gates=(),
     )
-    return Bench(trust=facts.trust, decision=decision, context=context, counted=_counted(facts))
+    return Bench(
+        trust=facts.trust,
+        policy=policy,
+        decision=decision,
+        context=context,
+        counted=_counted(facts),
+    )
 
 
 def check_attempts(facts: BundleFacts, found: AuditFacts) -> str:
@@ -83,6 +108,12 @@ def check_attempts(facts: BundleFacts, found: AuditFacts) -> str:
 def check_gates(facts: BundleFacts, found: AuditFacts) -> str:
     """Each gate ended as its statements say, and nothing went on without the gates it needed."""
     on = bench(facts, found)
+    opened = [
+        (entry.facts.get("gate"), entry.facts.get("digest"), parse_instant(entry.facts.get("expires_at")))
+        for entry in found.of_kind("gate.opened")
+    ]
+    held = [(row.gate, row.digest, parse_instant(row.expires_at)) for row in facts.gates]
+    require(held == opened, "the gates differ from those in the audit log")
     closed = {
         (str(entry.facts.get("gate")), str(entry.facts.get("digest"))): (
             str(entry.facts.get("outcome")),
@@ -121,16 +152,20 @@ def check_holds(facts: BundleFacts, found: AuditFacts) -> str:
 
 def _require_recorded(facts: BundleFacts, found: AuditFacts) -> None:
     told = {
-        str(entry.facts.get("attempt_key")): (entry.kind == "attempt.counted", entry.facts)
+        str(entry.facts.get("attempt_key")): entry
         for entry in (*found.of_kind("attempt.counted"), *found.of_kind("attempt.refused"))
     }
     held = {row.attempt_key for row in facts.attempts}
     whole = len(held) == len(facts.attempts) and held == set(told)
     require(whole, "the attempts differ from those in the audit log")
     for row in facts.attempts:
-        counted, said = told[row.attempt_key]
+        entry = told[row.attempt_key]
+        said = entry.facts
+        counted = entry.kind == "attempt.counted"
         same = (counted, said.get("reason_code")) == (row.counted, row.reason_code)
         require(same, "an attempt ended otherwise than the audit log says")
+        late = parse_instant(entry.recorded_at) - parse_instant(row.received_at)
+        require(-_CLOCK_GRAIN <= late <= _COUNTING_MAX, "an attempt came at another time than it was logged")
         # A refused text that the store could not hold was kept with replacement characters.
         altered = not row.counted and "\ufffd" in (row.statement or "")
         if row.statement is not None and not altered:
@@ -158,9 +193,7 @@ def _require_counts(on: Bench, gate: str, digest: str, row: AttemptRow, seen: se
 def _require_gate(facts: BundleFacts, on: Bench, row: GateRow, told: tuple[str, str] | None) -> None:
     digests = {facts.plan_digest, *facts.evidence_digests.values()}
     require(row.digest in digests, "a gate is over a digest that is neither the plan's nor the evidence's")
-    rule = on.rule(row.gate)
-    require(rule is not None, "a gate was opened that the policy does not know")
-    require(rule and row.terms.get("roles") == dict(rule.seats), "a gate asked for others than the policy")
+    require(row.terms == on.terms(row.gate), "a gate asked for others than the policy")
     if not row.outcome:
         require(told is None, "a gate's end differs from the audit log")
         return

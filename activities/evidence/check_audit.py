@@ -1,15 +1,17 @@
 """The audit log: hashes recomputed, chains whole, shard heads chained, the batch's head attested."""
 
 import hashlib
+from collections import Counter
 from typing import Any, Final
 
 from activities.canonical import canonical
+from activities.digests import head_message
 from activities.evidence import layout
-from activities.evidence.attested import head_message, signed_by_one
+from activities.evidence.attested import signed_by_one
 from activities.evidence.facts import AuditFacts, BundleFacts, Entry
 from activities.evidence.reader import canonical_value, loose_json
 from activities.evidence.report import CheckSkippedError, require
-from activities.evidence.rows import AuditRow, HistoryRow
+from activities.evidence.rows import AuditRow, HistoryRow, SliceRow
 
 _INTENT: Final = ".intent"
 _OUTCOME: Final = ".outcome"
@@ -85,6 +87,8 @@ def check_heads(facts: BundleFacts, found: AuditFacts) -> str:
     last = loose_json(facts.heads[-1].message) or {}
     at_end = (last.get("seq"), last.get("head")) == found.ends.get(facts.batch_chain)
     require(at_end, "the audit chain does not end at its attested head")
+    made_at = found.entries[-1].recorded_at
+    require(facts.table.made_at == made_at, "made_at is not the time of the attested entry")
     if facts.trust is None:
         raise CheckSkippedError("custody's keys are not pinned")
     for head in facts.heads:
@@ -95,10 +99,14 @@ def check_heads(facts: BundleFacts, found: AuditFacts) -> str:
 
 def check_slices(facts: BundleFacts, found: AuditFacts) -> str:
     """Every slice has the outcome that was committed with it, and every outcome its slice."""
+    ranges = [row for row in facts.slices if row.stage == "verify"]
+    told = Counter((row.slice_index, row.root, *sorted(row.counts.items())) for row in ranges)
+    require(told == found.verified, "the verified ranges differ from those in the audit log")
     for row in facts.slices:
-        said = found.outcomes.get((row.stage, row.tranche, row.slice_index))
-        require(said == (row.root, row.row_count), "a slice differs from its outcome in the audit log")
-    require(len(found.outcomes) == len(facts.slices), "the audit log tells of a slice that is missing")
+        if row.stage != "verify":
+            _require_told(row, found)
+    committed = len(found.outcomes) == len(facts.slices) - len(ranges)
+    require(committed, "the audit log tells of a slice that is missing")
     return f"{len(facts.slices)} slices agree with the audit log"
 
 
@@ -110,6 +118,14 @@ def check_waves(facts: BundleFacts, found: AuditFacts) -> str:
     told = [tuple(entry.facts.get(name) for name in names) for entry in found.of_kind("wave.opened")]
     held = [tuple(getattr(row, name) for name in names) for row in facts.waves.values()]
     require(told == held, "the waves differ from those in the audit log")
+    undone = bool(found.of_kind("undo.activation"))
+    closed = {
+        entry.facts.get("wave"): "undone" if undone else entry.facts.get("outcome")
+        for entry in found.of_kind("wave.closed")
+    }
+    for row in facts.waves.values():
+        end = closed.get(row.wave, "undone" if undone else "")
+        require(row.outcome == end, "a wave ended otherwise than the audit log says")
     return f"{len(held)} waves agree with the audit log"
 
 
@@ -162,10 +178,13 @@ def _gather(
     if kind == "shard.closed":
         require(row.chain == facts.batch_chain, "a head is chained outside the batch's own chain")
         expected[(str(body.get("chain")), int(body.get("seq") or 0))] = str(body.get("head"))
+    if kind == "range.verified":
+        counts = sorted((name, body.get(name)) for name in ("checked", "sampled"))
+        found.verified[(body.get("slice_index"), body.get("root"), *counts)] += 1
     if kind == "slice.outcome":
         key = (str(body.get("stage")), int(body.get("tranche") or 0), int(body.get("slice_index") or 0))
         require(key not in found.outcomes, "a slice has two outcomes in the audit log")
-        found.outcomes[key] = (str(body.get("root")), int(body.get("row_count") or 0))
+        found.outcomes[key] = body
 
 
 def _end_chain(found: AuditFacts, chain: _Chain) -> None:
@@ -195,3 +214,15 @@ def _require_head_shape(facts: BundleFacts, message: str) -> None:
     )
     require(expected == message.encode(), "an attestation is not about this batch's audit chain")
     require(canonical(said) == expected, "an attestation is not canonical")
+
+
+def _require_told(row: SliceRow, found: AuditFacts) -> None:
+    said = found.outcomes.get((row.stage, row.tranche, row.slice_index))
+    require(said is not None, "the audit log does not tell of a slice")
+    own = {"root": row.root, "row_count": row.row_count, "counts": row.counts}
+    # Where the audit log names the range as well, it must be the same.
+    own |= {name: getattr(row, name) for name in ("first_position", "length") if said and name in said}
+    same = said is not None and all(said.get(name) == value for name, value in own.items())
+    require(same, "a slice differs from its outcome in the audit log")
+    signed = (row.signature is not None) == (row.stage == "derive")
+    require(signed, "a slice carries a signature that its stage does not have, or lacks one")

@@ -1,15 +1,13 @@
 """The evidence documents: list digests, verdict root, adjudications and counts, each recomputed."""
 
-import hashlib
 from collections import Counter
 
-from activities.canonical import canonical
 from activities.contracts.shapes import LATE_TRANCHE, MAIN_TRANCHE
+from activities.digests import adjudication_root
 from activities.evidence.check_plan import check_verdict_root, readable_policy
 from activities.evidence.facts import AuditFacts, BundleFacts
 from activities.evidence.report import CheckSkippedError, require
 from activities.evidence.rows import AdjudicationRow
-from activities.merkle import root
 
 
 def check_evidence(facts: BundleFacts, found: AuditFacts) -> str:
@@ -44,7 +42,8 @@ def _require_tranche(facts: BundleFacts, tranche: int) -> None:
     mandatory = set(policy.screening.lists) if policy else set()
     require(mandatory <= set(pinned), "a list that the policy makes mandatory was not screened")
     taken = [row for row in facts.adjudications.values() if row.tranche == tranche]
-    require(adjudication_root(taken) == evidence.adjudication_root, "the adjudications are others")
+    settled = ((row.ordinal, row.hold_digest, row.decision) for row in taken)
+    require(adjudication_root(settled) == evidence.adjudication_root, "the adjudications are others")
     _require_counts(facts, tranche, taken)
 
 
@@ -63,13 +62,3 @@ def _require_counts(facts: BundleFacts, tranche: int, taken: list[AdjudicationRo
     require(counts.get("clear", 0) == verdicts["clear"], "the evidence counts other clear subjects")
     require(counts.get("held", 0) == still_held, "the evidence counts other held subjects")
     require(counts.get("refused", 0) in refused, "the evidence counts other refused subjects")
-
-
-def adjudication_root(taken: list[AdjudicationRow]) -> str:
-    """The root (hex) over decisions by ordinal."""
-    return root(
-        hashlib.sha256(
-            canonical({"ordinal": row.ordinal, "hold_digest": row.hold_digest, "decision": row.decision})
-        ).digest()
-        for row in sorted(taken, key=lambda row: row.ordinal)
-    ).hex()

@@ -154,7 +154,9 @@ def _contiguous(facts: BundleFacts, stage: str, total: int) -> bool:
         (index, start, min(SLICE_SIZE, total - start))
         for index, start in enumerate(range(0, total, SLICE_SIZE))
     ]
-    return [(row.slice_index, row.first_position, row.row_count) for row in facts.stage(stage)] == expected
+    found = facts.stage(stage)
+    whole = all(row.length == row.row_count for row in found)
+    return whole and [(row.slice_index, row.first_position, row.row_count) for row in found] == expected
 
 
 def _composed(facts: BundleFacts, stage: str, total: int) -> str:

@@ -6,8 +6,9 @@ from collections import Counter
 from typing import Any
 
 from activities import merkle
-from activities.canonical import canonical
+from activities.canonical import canonical, digest
 from activities.contracts.shapes import SLICE_SIZE
+from activities.digests import VERDICT_ALGORITHMS, verdict_leaf
 from activities.evidence import layout
 from activities.evidence.check_wallets import WalletWalk
 from activities.evidence.facts import BundleFacts
@@ -74,11 +75,9 @@ class _SubjectWalk:
         return leaf
 
     def _verdict_leaf(self, row: RestrictedRow) -> bytes:
-        detail = row.verdict_detail
-        if detail is not None:
-            require(verdict_leaf(row, detail) == row.verdict_leaf, "a verdict differs from its leaf")
-        if row.verdict == "held" and detail is not None:
-            said = hold_digest(self._facts.table.batch_id, row.ordinal, detail)
+        require(row.verdict_leaf in _possible_leaves(row), "a verdict differs from its leaf")
+        if row.verdict == "held" and row.verdict_detail is not None:
+            said = hold_digest(self._facts.table.batch_id, row.ordinal, row.verdict_detail)
             require(said == row.hold_digest, "a hold's hits differ from its digest")
         return bytes.fromhex(row.verdict_leaf or "")
 
@@ -103,21 +102,32 @@ class _SubjectWalk:
         self._leaves, self._verdicts = [], []
 
 
-def verdict_leaf(row: RestrictedRow, detail: dict[str, Any]) -> str:
-    """The leaf (hex) of a verdict with the score and algorithm its detail names."""
-    content = {
-        "ordinal": row.ordinal,
-        "verdict": row.verdict,
-        "score": detail.get("score"),
-        "hold_digest": row.hold_digest or "",
-        "algorithm": detail.get("algorithm"),
+def _possible_leaves(row: RestrictedRow) -> set[str]:
+    """The leaves (hex) a verdict may have: its detail names the algorithm, a clear one has no detail."""
+    detail = row.verdict_detail or {}
+    algorithms = [detail["algorithm"]] if "algorithm" in detail else VERDICT_ALGORITHMS
+    return {
+        verdict_leaf(
+            ordinal=row.ordinal,
+            verdict=row.verdict or "",
+            score=float(row.score or 0),
+            hold_digest=row.hold_digest or "",
+            algorithm=str(algorithm),
+        ).hex()
+        for algorithm in algorithms
     }
-    return hashlib.sha256(canonical(content)).hexdigest()
 
 
 def hold_digest(batch_id: str, ordinal: int, detail: dict[str, Any]) -> str:
-    """The digest (hex) of what a subject is held for."""
-    names = ("list_id", "list_digest", "entry_id", "score")
-    hits = [{name: hit.get(name) for name in names} for hit in detail.get("hits", [])]
-    content = {"batch_id": batch_id, "ordinal": ordinal, "hits": hits}
-    return hashlib.sha256(canonical(content)).hexdigest()
+    """The digest (hex) of what a subject is held for: entries of lists and their scores."""
+    lists = detail.get("list_digests", {})
+    hits = [
+        {
+            "list_id": hit.get("list_id"),
+            "list_digest": lists.get(hit.get("list_id")),
+            "entry_id": hit.get("entry_id"),
+            "score": hit.get("score"),
+        }
+        for hit in detail.get("hits", [])
+    ]
+    return digest({"batch_id": batch_id, "ordinal": ordinal, "hits": hits})

@@ -10,10 +10,11 @@ from typing import Final
 
 from activities import merkle
 from activities.contracts.shapes import LATE_TRANCHE, MAIN_TRANCHE
+from activities.digests import wallet_leaf
 from activities.evidence import layout
-from activities.evidence.attested import signed_by_one, slice_message
+from activities.evidence.attested import signed_by_one, signed_slice
 from activities.evidence.check_evidence import eligible
-from activities.evidence.facts import BundleFacts
+from activities.evidence.facts import AuditFacts, BundleFacts
 from activities.evidence.report import CheckFailedError, CheckSkippedError, require
 from activities.evidence.rows import SliceRow, WalletRow
 from activities.keys.chains import CHAINS
@@ -122,7 +123,8 @@ class WalletWalk:
         self.ordinals.append(first.ordinal)
         for row in subject:
             self._require_wallet(row, position)
-            self._roots[row.tranche].take(position, wallet_leaf(row))
+            leaf = wallet_leaf(ordinal=row.ordinal, chain=row.chain, path=row.path, address=row.address)
+            self._roots[row.tranche].take(position, leaf)
         self._require_own_addresses(subject)
 
     def _position(self, row: WalletRow) -> int:
@@ -189,14 +191,17 @@ def check_signatures(facts: BundleFacts) -> str:
     if facts.trust is None:
         raise CheckSkippedError("custody's keys are not pinned")
     for row in derived:
-        message = slice_message(row, deployment=facts.table.deployment, batch_id=facts.table.batch_id)
+        message = signed_slice(row, deployment=facts.table.deployment, batch_id=facts.table.batch_id)
         signed = signed_by_one(facts.trust.attest_keys, message, row.signature or "")
         require(signed, "no pinned key signed a slice of addresses")
     return f"{len(derived)} slices of addresses are signed by custody"
 
 
-def check_states(facts: BundleFacts, walk: WalletWalk) -> str:
-    """States and numbers fit the waves, the evidence and the outcome."""
+def check_states(facts: BundleFacts, found: AuditFacts, walk: WalletWalk) -> str:
+    """States and numbers fit the waves, the evidence, the audit log and the outcome."""
+    for kind, undone in (("undo.activation", "frozen"), ("undo.derivation", "revoked")):
+        moved = sum(int(entry.facts.get(undone) or 0) for entry in found.of_kind(kind))
+        require(moved == walk.states[undone], f"the audit log tells of other {undone} wallets")
     for wave in facts.waves.values():
         activated = sum(row.row_count for row in facts.slices if row.stage == f"wave/{wave.wave}")
         require(activated == walk.waves[wave.wave], "a wave activated another number of wallets")
@@ -209,6 +214,8 @@ def check_states(facts: BundleFacts, walk: WalletWalk) -> str:
         whole = outcome in {"completed", "completed_with_exceptions"}
         count = walk.subjects[tranche]
         require(count == most if whole else count <= most, "not exactly the eligible subjects have wallets")
+        again = sum(row.row_count for row in facts.stage("verify", tranche=tranche))
+        require(not whole or again == count * len(facts.chains), "not every address was derived twice")
     if outcome == "completed":
         withheld = len(facts.withholdings) * len(facts.chains)
         idle = walk.total - walk.states["active"]
@@ -235,13 +242,6 @@ def wallet_line(row: WalletRow) -> bytes:
     return (
         f'{{"address":"{row.address}","chain":"{row.chain}","ordinal":{row.ordinal},"path":"{row.path}",'
         f'"possession":"{row.possession}","state":"{row.state}","tranche":{row.tranche},"wave":{wave}}}'
-    ).encode("ascii")
-
-
-def wallet_leaf(row: WalletRow) -> bytes:
-    """The canonical JSON that custody's slice roots are over."""
-    return (
-        f'{{"address":"{row.address}","chain":"{row.chain}","ordinal":{row.ordinal},"path":"{row.path}"}}'
     ).encode("ascii")
 
 

@@ -1,5 +1,6 @@
 """What a bundle says, read once: everything but wallets, audit log and histories, which are streamed."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -69,7 +70,8 @@ class AuditFacts:
     """What the audit log says: the batch chain's entries, slice outcomes of all chains, and ends."""
 
     entries: list[Entry] = field(default_factory=list)
-    outcomes: dict[tuple[str, int, int], tuple[str, int]] = field(default_factory=dict)
+    outcomes: dict[tuple[str, int, int], dict[str, Any]] = field(default_factory=dict)
+    verified: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     ends: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def of_kind(self, kind: str) -> list[Entry]:

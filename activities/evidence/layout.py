@@ -12,14 +12,14 @@ the order stated. Digests, roots and possession signatures are lower-case hex; a
   these counts and root and the `screen` roots in `slices.jsonl`. A batch that ended earlier lacks these,
   and one refused at the door of planning lacks `plan.json` and `policy.toml` too.
 - `lists.json`: list_id, digest, applied_in_wave (0: the verdicts'), source, published_on, entry_count.
-- `gates.jsonl` by opening: gate, digest, terms, opened_at, expires_at, closed_at, outcome.
+- `gates.jsonl` by opening: gate, digest, terms, expires_at, outcome (when is in the audit log).
 - `approvals.jsonl` by arrival: every attempt, counted or refused: attempt_key, message, statement (exact
   text), signature, counted, reason_code, received_at.
 - `slices.jsonl` by (stage, tranche, slice_index): stage, tranche, slice_index, first_position, length,
   row_count, counts, root, signature (custody's, stage `derive` only).
 - `adjudications.jsonl` by ordinal: ordinal, hold_digest, decision, tranche.
 - `withholdings.jsonl` by ordinal: ordinal, list_id, list_digest, before_wave.
-- `waves.json`: wave, tranche, first_position, length, percent, outcome, opened_at, closed_at.
+- `waves.json`: wave, tranche, first_position, length, percent, outcome (when is in the audit log).
 - `wallets.jsonl` by (ordinal, chain): ordinal, chain, path, address, possession, state, tranche, wave.
 - `audit.jsonl` by (chain, seq): chain, seq, recorded_at, body (exact text), prev, hash. The batch's own
   chain up to its attested head, every other chain up to the head chained into it.
@@ -27,9 +27,12 @@ the order stated. Digests, roots and possession signatures are lower-case hex; a
 - `histories.jsonl` by (workflow_id, run_id, event_id): workflow_id, run_id, event_id, event_type,
   payload_digests (SHA-256 of each payload's data, in order).
 - `restricted.age`: age-encrypted gzip of JSON lines, see `restricted`. Absent when no auditor has a key.
-- `bundle.json`: v, deployment, batch_id, tenant, outcome, made_at, members: name, sha256, size.
+- `bundle.json`: v, deployment, batch_id, tenant, outcome, made_at (the attested entry's time), members:
+  name, sha256, size.
 
-The public part holds no personal data and no subject_id.
+The public part holds no personal data and no subject_id. Everything in it is bound to custody's signatures,
+to the approvers' or to the attested log, except `histories.jsonl`, the source, date and number of entries
+in `lists.json`, and the message name of an attempt.
 """
 
 from typing import Final

@@ -11,12 +11,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, Select, Text, and_, cast, collate, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from activities.canonical import canonical, digest
+from activities.canonical import canonical, sha256_hex
 from activities.contracts.shapes import batch_chain
+from activities.digests import adjudication_root, evidence_document, plan_document
 from activities.evidence import layout
-from activities.evidence.check_evidence import adjudication_root
 from activities.evidence.check_wallets import wallet_line
-from activities.evidence.rows import AdjudicationRow, WalletRow
+from activities.evidence.rows import WalletRow
 from activities.evidence.writer import BundleWriter
 from activities.failures import IntegrityError, InvalidRequestError
 from activities.keys.chains import CHAINS
@@ -61,10 +61,12 @@ def find_batch(connection: Connection, batch_id: str) -> BatchRow:
     row = connection.execute(select(t.batches).where(t.batches.c.batch_id == batch_id)).one_or_none()
     if row is None:
         raise InvalidRequestError("batch_id: no such batch")
+    signed, entries = t.attestations.c, t.audit_entries.c
     attested = connection.execute(
-        select(t.attestations.c.seq, t.attestations.c.signed_at)
-        .where(t.attestations.c.batch_no == row.batch_no, t.attestations.c.chain == batch_chain(batch_id))
-        .order_by(t.attestations.c.seq.desc())
+        select(signed.seq, entries.recorded_at)
+        .join(t.audit_entries, and_(entries.chain == signed.chain, entries.seq == signed.seq))
+        .where(signed.batch_no == row.batch_no, signed.chain == batch_chain(batch_id))
+        .order_by(signed.seq.desc())
         .limit(1)
     ).one_or_none()
     if attested is None:
@@ -74,7 +76,7 @@ def find_batch(connection: Connection, batch_id: str) -> BatchRow:
         batch_id=batch_id,
         tenant=row.tenant,
         outcome=row.outcome or "",
-        made_at=instant(attested.signed_at) or "",
+        made_at=attested.recorded_at,
         head_seq=attested.seq,
         facts=row,
     )
@@ -116,15 +118,13 @@ def _write_plan(connection: Connection, batch: BatchRow, writer: BundleWriter) -
     plan = connection.execute(select(t.plans).where(t.plans.c.batch_no == batch.batch_no)).one_or_none()
     if plan is None:
         return
-    writer.document(
-        layout.PLAN,
-        {
-            "request": batch.facts.request,
-            "manifest_root": bytes(plan.manifest_root).hex(),
-            "subject_count": plan.subject_count,
-            "policy_digest": bytes(plan.policy_digest).hex(),
-        },
+    document = plan_document(
+        batch.facts.request,
+        manifest_root=bytes(plan.manifest_root).hex(),
+        subject_count=plan.subject_count,
+        policy_digest=bytes(plan.policy_digest).hex(),
     )
+    writer.parts(layout.PLAN, [document])
     writer.parts(layout.POLICY, [plan.policy_text.encode()])
 
 
@@ -138,22 +138,23 @@ def _write_evidence(connection: Connection, batch: BatchRow, writer: BundleWrite
         .order_by(t.evidence.c.tranche)
     ).all()
     for row in sealed:
-        document = {
-            "plan_digest": bytes(row.plan_digest).hex(),
-            "list_digests": row.list_digests,
-            "verdict_root": bytes(row.verdict_root).hex(),
-            "adjudication_root": _adjudication_root(connection, batch, row.tranche),
-            "counts": row.counts,
-        }
-        if digest(document) != bytes(row.evidence_digest).hex():
+        document = evidence_document(
+            plan_digest=bytes(row.plan_digest).hex(),
+            list_digests=row.list_digests,
+            verdict_root=bytes(row.verdict_root).hex(),
+            adjudication_root=_adjudication_root(connection, batch, row.tranche),
+            counts=row.counts,
+        )
+        if sha256_hex(document) != bytes(row.evidence_digest).hex():
             raise IntegrityError("the stored evidence differs from its digest", batch.batch_id, row.tranche)
-        writer.document(layout.EVIDENCE[row.tranche], document)
+        writer.parts(layout.EVIDENCE[row.tranche], [document])
 
 
 def _adjudication_root(connection: Connection, batch: BatchRow, tranche: int) -> str:
     taken = _adjudications(batch).where(t.adjudications.c.tranche == tranche)
-    rows = [AdjudicationRow.model_validate(_adjudication(row)) for row in connection.execute(taken)]
-    return adjudication_root(rows)
+    return adjudication_root(
+        (row.ordinal, bytes(row.hold_digest).hex(), row.decision) for row in connection.execute(taken)
+    )
 
 
 def _lines(
@@ -195,9 +196,7 @@ def _gate(row: Row[Any]) -> dict[str, Any]:
         "gate": row.gate,
         "digest": bytes(row.digest).hex(),
         "terms": row.terms,
-        "opened_at": instant(row.opened_at),
         "expires_at": instant(row.expires_at),
-        "closed_at": instant(row.closed_at),
         "outcome": row.outcome or "",
     }
 
@@ -282,8 +281,6 @@ def _wave(row: Row[Any]) -> dict[str, Any]:
         "length": row.length,
         "percent": row.percent,
         "outcome": row.outcome or "",
-        "opened_at": instant(row.opened_at),
-        "closed_at": instant(row.closed_at),
     }
 
 

@@ -8,10 +8,10 @@ import base64
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import pyrage
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from activities.canonical import canonical
 from activities.evidence.layout import LINE_BYTES_MAX
@@ -31,7 +31,10 @@ _PART_BYTES: Final = 2**16
 
 
 class RestrictedRow(BaseModel):
-    """One subject: its row and salt (null once erased), leaves, and what screening compared."""
+    """One subject: its row and salt (null once erased), leaves, score, and what screening compared.
+
+    A clear verdict has no detail: there was nothing to compare.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
@@ -40,6 +43,7 @@ class RestrictedRow(BaseModel):
     salt: str | None
     leaf: Digest
     verdict: str | None
+    score: Annotated[str, StringConstraints(pattern=r"^\d\.\d\d$")] | None
     verdict_leaf: Digest | None
     hold_digest: Digest | None
     verdict_detail: dict[str, Any] | None

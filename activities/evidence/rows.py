@@ -83,9 +83,7 @@ class GateRow(_Row):
     gate: GateName
     digest: Digest
     terms: dict[str, Any]
-    opened_at: Instant
     expires_at: Instant
-    closed_at: Instant | None
     outcome: Word
 
 
@@ -142,8 +140,6 @@ class WaveRow(_Row):
     length: Count
     percent: Annotated[int, Field(ge=0, le=100)]
     outcome: Word
-    opened_at: Instant
-    closed_at: Instant | None
 
 
 class Waves(_Row):

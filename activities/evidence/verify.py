@@ -75,7 +75,7 @@ def _verify(reader: BundleReader, trust: Trust | None, findings: Findings, ident
     walk = WalletWalk(facts)
     findings.run("wallet_signatures", partial(check_signatures, facts))
     if findings.run("wallets", walk.run):
-        findings.run("wallet_states", partial(check_states, facts, walk))
+        findings.run("wallet_states", partial(check_states, facts, found, walk))
         findings.run("restricted", partial(check_restricted, facts, walk, identity))
     findings.counts.update(_counts(facts, walk))
     return facts.table.batch_id
