@@ -146,4 +146,4 @@ def test_query_carries_each_country_once() -> None:
 
 def test_the_algorithm_is_one_that_custody_knows() -> None:
     """Custody makes the leaves of verdicts again: an algorithm it does not know would stop every batch."""
-    assert ALGORITHM == VERDICT_ALGORITHMS[-1]
+    assert VERDICT_ALGORITHMS[-1] == ALGORITHM
