@@ -166,6 +166,7 @@ def test_a_quote_that_never_closes_costs_a_bounded_number_of_lines(room: Room) -
     ("row", "reason"),
     [
         ("[1]", "not a JSON object"),
+        ('{"label": "' + "x" * LINE_BYTES_MAX + '"}', f"longer than {LINE_BYTES_MAX} bytes"),
         ('"text"', "not a JSON object"),
         ("{", "not readable as JSON"),
         ("[" * 20_000, "not readable as JSON"),
