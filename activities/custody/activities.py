@@ -6,7 +6,8 @@ No seed is in the clear here: that is behind the key room's door. Of a subject o
 from pathlib import Path
 from uuid import uuid4
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.postgresql import insert
 from temporalio import activity
 
 from activities import merkle
@@ -22,17 +23,29 @@ from activities.contracts.shapes import (
 from activities.custody import key_room, keyrings
 from activities.custody.attesting import Attester
 from activities.custody.authority import Authority, require_authority
-from activities.custody.entitled import entitled_ordinals
-from activities.custody.rederiving import DERIVED, READY, derive_again, stored_wallets
+from activities.custody.entitled import entitled_ordinals, require_true_counts
+from activities.custody.rederiving import (
+    DERIVED,
+    READY,
+    derive_again,
+    make_ready,
+    stored_wallets,
+    verified_range,
+)
 from activities.custody.scope import SealScope
 from activities.custody.sealing import KeyService
 from activities.custody.second_path_run import KeyServiceAddress
 from activities.digests import wallet_leaf
+from activities.failures import IntegrityError, PolicyViolationError
 from activities.keys.possession import PossessionContext, ProvenAddress
 from activities.store import audit, slices
 from activities.store.database import Database, copy_rows, hold_fence
-from activities.store.tables import attestations, batches, wallets
+from activities.store.locks import lock, lock_slice
+from activities.store.tables import attestations, batches
 from activities.trust.trust_file import load_trust
+
+FIRST_FENCE = 1
+"""The fence a batch is claimed with; whoever undoes raises it first."""
 
 _COLUMNS = (
     "batch_no",
@@ -82,6 +95,7 @@ class CustodyActivities(Custody):
         sealed = key_room.make_seed(self._keys, scope)
         with self._database.transaction() as connection:
             batch_no = hold_fence(connection, batch_id=step.batch_id, fence=step.fence)
+            lock(connection, f"keyring/{step.batch_id}")
             found = keyrings.find_keyring(connection, batch_no=batch_no)
             if found is not None:
                 return OpenedKeyring(keyring_id=found.scope.keyring_id)
@@ -94,14 +108,16 @@ class CustodyActivities(Custody):
     def derive_slice(self, step: SliceStep) -> SliceResult:
         """Stores the slice's addresses with possession signatures and signs the slice's root.
 
+        Raises: PolicyViolationError when approvals, verdicts or cleared holds do not carry the slice.
         Retry: the recorded result of a committed slice is returned.
         """
         with self._database.transaction() as connection:
             authority = self._authority(connection, step.batch_id, step.tranche)
+            hold_fence(connection, batch_id=step.batch_id, fence=step.fence)
             recorded = slices.recorded(connection, batch_no=authority.batch_no, stage=DERIVED, step=step)
             if recorded is not None:
                 return recorded
-            ordinals = entitled_ordinals(connection, batch_no=authority.batch_no, step=step)
+            ordinals = entitled_ordinals(connection, authority, step)
             keyring = keyrings.require_keyring(connection, batch_no=authority.batch_no)
             intent = {"stage": DERIVED, "slice_index": step.slice_index, "tranche": step.tranche}
             audit.append(connection, step.audit_chain, kind="slice.intent", facts=intent)
@@ -124,63 +140,74 @@ class CustodyActivities(Custody):
         """
         with self._database.transaction() as connection:
             authority = self._authority(connection, step.batch_id, step.tranche)
-            recorded = slices.recorded(connection, batch_no=authority.batch_no, stage=READY, step=step)
+            hold_fence(connection, batch_id=step.batch_id, fence=step.fence)
+            recorded = verified_range(connection, batch_no=authority.batch_no, step=step)
             if recorded is not None:
-                return VerifiedRange(**recorded.counts)
+                return recorded
             keyring = keyrings.require_keyring(connection, batch_no=authority.batch_no)
             stored = stored_wallets(connection, batch_no=authority.batch_no, step=step)
         verified = derive_again(self._key_service, keyring, stored)
         with self._database.transaction() as connection:
             batch_no = hold_fence(connection, batch_id=step.batch_id, fence=step.fence)
-            if slices.recorded(connection, batch_no=batch_no, stage=READY, step=step) is None:
-                connection.execute(
-                    update(wallets)
-                    .where(wallets.c.batch_no == batch_no, wallets.c.tranche == step.tranche)
-                    .where(wallets.c.ordinal.between(stored.first, stored.last))
-                    .where(wallets.c.state == "derived")
-                    .values(state="ready")
-                )
-                counts = {"checked": verified.checked, "sampled": verified.sampled}
-                result = SliceResult(row_count=len(stored.rows), root=stored.root, counts=counts)
-                slices.record(connection, batch_no=batch_no, stage=READY, step=step, result=result)
-                facts = {"slice_index": step.slice_index, "root": stored.root, **counts}
-                audit.append(connection, step.audit_chain, kind="range.verified", facts=facts)
+            lock_slice(connection, READY, step)
+            recorded = verified_range(connection, batch_no=batch_no, step=step)
+            if recorded is not None:
+                return recorded
+            result = make_ready(connection, stored, batch_no=batch_no, step=step, verified=verified)
+            facts = {
+                "slice_index": step.slice_index,
+                "tranche": step.tranche,
+                "root": result.root,
+                **result.counts,
+            }
+            audit.append(connection, step.audit_chain, kind="range.verified", facts=facts)
         return verified
 
     @activity.defn
     def attest_head(self, step: BatchStep) -> AttestedHead:
-        """Signs the head of the batch's audit chain. Retry: the same head gets the same attestation."""
+        """Signs the head of the batch's audit chain.
+
+        Raises: PolicyViolationError for an unknown batch, IntegrityError when an attested head has changed.
+        Retry: the same head gets the same attestation.
+        """
         chain = batch_chain(step.batch_id)
         with self._database.transaction() as connection:
             batch_no = connection.execute(
                 select(batches.c.batch_no).where(batches.c.batch_id == step.batch_id)
-            ).scalar_one()
-            head = audit.head(connection, chain)
-            known = connection.execute(
-                select(attestations.c.signature).where(
-                    attestations.c.batch_no == batch_no,
-                    attestations.c.chain == chain,
-                    attestations.c.seq == head.seq,
-                )
             ).scalar_one_or_none()
-            if known is None:
-                signed = self._attester.sign_head(batch_id=step.batch_id, chain=chain, head=head)
-                known = signed.signature
-                connection.execute(
-                    insert(attestations).values(
-                        batch_no=batch_no,
-                        chain=chain,
-                        seq=head.seq,
-                        head=head.hash,
-                        message=signed.message,
-                        signature=signed.signature,
-                    )
+            if batch_no is None:
+                raise PolicyViolationError("no batch of this id is on record")
+            head = audit.head(connection, chain)
+            known = _attestation(connection, batch_no, chain, head)
+        if known is not None:
+            return known
+        signed = self._attester.sign_head(batch_id=step.batch_id, chain=chain, head=head)
+        with self._database.transaction() as connection:
+            connection.execute(
+                insert(attestations)
+                .values(
+                    batch_no=batch_no,
+                    chain=chain,
+                    seq=head.seq,
+                    head=head.hash,
+                    message=signed.message,
+                    signature=signed.signature,
                 )
-        return AttestedHead(seq=head.seq, head=head.hash.hex(), signature=known)
+                .on_conflict_do_nothing()
+            )
+            known = _attestation(connection, batch_no, chain, head)
+        if known is None:
+            raise IntegrityError("an attestation is gone right after it was stored", step.batch_id)
+        return known
 
     @activity.defn
     def undo_derivation(self, step: BatchStep) -> Undone:
-        """Revokes wallets that are not active, and burns the batch's accounts when none is active."""
+        """Revokes wallets that are not active, and burns the batch's accounts when none is active.
+
+        Raises: PolicyViolationError unless the fence was raised, which is how leaving early begins.
+        """
+        if step.fence <= FIRST_FENCE:
+            raise PolicyViolationError("custody undoes nothing before the batch's fence was raised")
         with self._database.transaction() as connection:
             batch_no = hold_fence(connection, batch_id=step.batch_id, fence=step.fence)
             counts = keyrings.revoke(connection, batch_no)
@@ -202,6 +229,7 @@ class CustodyActivities(Custody):
         with self._database.transaction() as connection:
             authority = self._authority(connection, step.batch_id, step.tranche)
             hold_fence(connection, batch_id=step.batch_id, fence=step.fence)
+            require_true_counts(connection, authority, tranche=step.tranche)
             keyring = keyrings.find_keyring(connection, batch_no=authority.batch_no)
             if keyring is None:
                 facts = {"plan_digest": authority.plan_digest, "tranche": step.tranche}
@@ -244,6 +272,7 @@ class CustodyActivities(Custody):
         )
         with self._database.transaction() as connection:
             batch_no = hold_fence(connection, batch_id=step.batch_id, fence=step.fence)
+            lock_slice(connection, DERIVED, step)
             recorded = slices.recorded(connection, batch_no=batch_no, stage=DERIVED, step=step)
             if recorded is not None:
                 return recorded
@@ -261,3 +290,24 @@ class CustodyActivities(Custody):
             }
             audit.append(connection, step.audit_chain, kind="slice.outcome", facts=facts)
         return result
+
+
+def _attestation(
+    connection: Connection, batch_no: int, chain: str, head: audit.AuditHead
+) -> AttestedHead | None:
+    """What was signed for a head, or None while nothing was.
+
+    Raises: IntegrityError when the chain had another entry at this place.
+    """
+    row = connection.execute(
+        select(attestations.c.head, attestations.c.signature).where(
+            attestations.c.batch_no == batch_no,
+            attestations.c.chain == chain,
+            attestations.c.seq == head.seq,
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    if bytes(row.head) != head.hash:
+        raise IntegrityError("an attested audit head has changed", head.seq)
+    return AttestedHead(seq=head.seq, head=head.hash.hex(), signature=row.signature)

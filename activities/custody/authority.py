@@ -4,17 +4,18 @@ Access to the task queue is no authority, and neither is a row that says "approv
 count, judged against custody's own trust file, over digests that custody computed itself.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import Connection, Row, func, select, text
 
 from activities import merkle
 from activities.canonical import sha256_hex
 from activities.contracts.request import BatchRequest, parse_request
+from activities.contracts.shapes import SLICE_SIZE
 from activities.digests import adjudication_root, evidence_document, plan_document
 from activities.failures import PolicyViolationError
 from activities.policy.decision import Decision, PlanFacts, RolloutWish, decide
@@ -28,33 +29,25 @@ from activities.store.tables import (
     batches,
     evidence,
     plans,
-    verdicts,
 )
-from activities.trust.gates import GateRule
 from activities.trust.judging import Attempt, Gate, GateContext, Requester, tally
 from activities.trust.request_signing import RequestSigner, request_signer, request_text
+from activities.trust.signatures import REQUEST_NAMESPACE, VerifiedSignature, verify_signature
 from activities.trust.trust_file import Trust
 
 INTAKE: Final = "intake"
 SCREEN: Final = "screen"
+HOLD: Final = "hold"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Authority:
-    """What has been proven about a batch: its numbers, its digests, and the chains it may have keys on."""
-
-    batch_no: int
-    batch_id: str
-    tenant: str
-    chains: tuple[str, ...]
-    plan_digest: str
+CUSTODIAL: Final = "custodial"
+"""The only custody mode in which keys are ours to make."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
     """One batch as stored, with everything it is judged by."""
 
-    connection: Connection
     row: Row[Any]
     request: BatchRequest
     policy: Policy
@@ -62,6 +55,23 @@ class _Case:
     context: GateContext
     trust: Trust
     now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """What has been proven about a batch: its numbers, its digests, and the chains it may have keys on.
+
+    A verdict of `hold_score` or more is never clear.
+    """
+
+    batch_no: int
+    batch_id: str
+    tenant: str
+    chains: tuple[str, ...]
+    plan_digest: str
+    hold_score: float
+    counts: Mapping[str, int]
+    case: _Case = field(repr=False)
 
 
 def require_authority(
@@ -73,44 +83,73 @@ def require_authority(
     """
     case = _case(connection, batch_id=batch_id, trust=trust, policies=policies)
     plan_digest = bytes(case.row.plan_digest).hex()
-    _require_gate(case, "compliance", plan_digest)
-    _require_gate(case, "issuance", _evidence_digest(case, plan_digest, tranche))
-    _require_settled_holds(case, tranche)
+    _require_gate(connection, case, "compliance", plan_digest)
+    sealed = _sealed_evidence(connection, case, tranche)
+    _require_gate(connection, case, "issuance", _evidence_digest(connection, case, sealed))
     return Authority(
         batch_no=case.row.batch_no,
         batch_id=batch_id,
         tenant=case.request.tenant,
         chains=tuple(case.request.chains),
         plan_digest=plan_digest,
+        hold_score=case.policy.screening.threshold,
+        counts=dict(sealed.counts),
+        case=case,
     )
 
 
+def settled_holds(connection: Connection, batch_no: int, tranche: int) -> Sequence[Row[Any]]:
+    """Gives the holds whose decisions a tranche's evidence took in, by ordinal."""
+    return connection.execute(
+        select(adjudications)
+        .where(adjudications.c.batch_no == batch_no, adjudications.c.tranche == tranche)
+        .order_by(adjudications.c.ordinal)
+    ).all()
+
+
+def require_signed_holds(connection: Connection, authority: Authority, digests: Sequence[str]) -> None:
+    """Requires that enough of the right persons cleared each hold, given by its digest.
+
+    Raises: PolicyViolationError.
+    """
+    rule = authority.case.decision.gates.get(HOLD)
+    require(rule is not None, "its policy lets nobody clear a hold")
+    require(len(set(digests)) == len(digests), "one decision clears more than one hold")
+    if rule is None or not digests:
+        return
+    signed = _signed(connection, authority.batch_no, HOLD, digests)
+    for digest in digests:
+        _require_tally(authority.case, Gate(name=HOLD, digest=digest, rule=rule), signed.get(digest, []))
+
+
+def require(holds: bool, missing: str) -> None:
+    """Refuses unless a proof holds; the sentence says which is missing.
+
+    Raises: PolicyViolationError.
+    """
+    if not holds:
+        raise PolicyViolationError(f"custody makes no key for this batch: {missing}")
+
+
 def _case(connection: Connection, *, batch_id: str, trust: Trust, policies: Path) -> _Case:
-    row = connection.execute(
-        select(batches.c.batch_no, batches.c.request, batches.c.claimed_at, plans)
-        .join(plans, plans.c.batch_no == batches.c.batch_no)
-        .where(batches.c.batch_id == batch_id, batches.c.outcome.is_(None))
-    ).one_or_none()
-    _require(row is not None, "no running batch of this id is planned")
-    assert row is not None  # noqa: S101 - the line above refuses it; this tells the type checker
-    _require(policy_digest(row.policy_text) in policy_digests(policies).values(), "its policy is not mounted")
-    _require_plan(connection, row)
+    row = _planned(connection, batch_id)
+    require(policy_digest(row.policy_text) in policy_digests(policies).values(), "its policy is not mounted")
     request, policy = parse_request(row.request), load_policy(row.policy_text)
+    require(request.batch_id == batch_id, "its request is another batch's")
+    require(request.custody == CUSTODIAL, "its keys are not ours to make")
+    _require_plan(connection, row)
     now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-    signer = _signer(row, request, trust)
-    decision = decide(policy, _facts(row, request, trust, signed=signer is not None))
-    _require(decision.outcome != "refused", "its policy refuses it")
+    decision = decide(policy, _facts(row, request, trust, signed=_is_signed(row, request, trust)))
+    require(decision.outcome != "refused", "its policy refuses it")
+    requester = Requester(name=request.requested_by, key_fingerprint=_signing_key(row, request))
     context = GateContext(
         tenant=request.tenant,
         batch_id=batch_id,
-        requester=Requester(
-            name=request.requested_by, key_fingerprint=signer.key_fingerprint if signer else None
-        ),
+        requester=requester,
         validity_max=timedelta(hours=policy.approvals.validity_hours_max),
         gates=(),
     )
     return _Case(
-        connection=connection,
         row=row,
         request=request,
         policy=policy,
@@ -121,23 +160,34 @@ def _case(connection: Connection, *, batch_id: str, trust: Trust, policies: Path
     )
 
 
+def _planned(connection: Connection, batch_id: str) -> Row[Any]:
+    row = connection.execute(
+        select(batches.c.batch_no, batches.c.request, batches.c.claimed_at, plans)
+        .join(plans, plans.c.batch_no == batches.c.batch_no)
+        .where(batches.c.batch_id == batch_id, batches.c.outcome.is_(None))
+    ).one_or_none()
+    if row is None:
+        raise PolicyViolationError(
+            "custody makes no key for this batch: no running batch of this id is planned"
+        )
+    return row
+
+
 def _require_plan(connection: Connection, row: Row[Any]) -> None:
     """The plan digest is over the request, the policy's text and the manifest, whose slices are stored."""
-    roots = slices.roots(connection, batch_no=row.batch_no, stage=INTAKE)
-    manifest_root = merkle.compose(roots, total=row.subject_count)
     document = plan_document(
         row.request,
-        manifest_root=manifest_root.hex(),
+        manifest_root=_composed(connection, row, INTAKE),
         subject_count=row.subject_count,
         policy_digest=policy_digest(row.policy_text),
     )
-    _require(sha256_hex(document) == bytes(row.plan_digest).hex(), "its plan is not what its digest says")
+    require(sha256_hex(document) == bytes(row.plan_digest).hex(), "its plan is not what its digest says")
 
 
-def _signer(row: Row[Any], request: BatchRequest, trust: Trust) -> RequestSigner | None:
-    """Who signed the request, as of its claim; a signature that does not stand is no signature."""
+def _is_signed(row: Row[Any], request: BatchRequest, trust: Trust) -> bool:
+    """Whether the requester signed, as of the claim; a signature that does not stand is no signature."""
     if request.signature is None:
-        return None
+        return False
     found = request_signer(
         request_text(row.request),
         request.signature,
@@ -146,7 +196,15 @@ def _signer(row: Row[Any], request: BatchRequest, trust: Trust) -> RequestSigner
         tenant=request.tenant,
         now=row.claimed_at,
     )
-    return found if isinstance(found, RequestSigner) else None
+    return isinstance(found, RequestSigner)
+
+
+def _signing_key(row: Row[Any], request: BatchRequest) -> str | None:
+    """The key that signed the request, whoever's it is: its holder is shut out of every gate."""
+    verified = verify_signature(
+        request_text(row.request), request.signature or "", namespace=REQUEST_NAMESPACE
+    )
+    return verified.fingerprint if isinstance(verified, VerifiedSignature) else None
 
 
 def _facts(row: Row[Any], request: BatchRequest, trust: Trust, *, signed: bool) -> PlanFacts:
@@ -174,91 +232,78 @@ def _facts(row: Row[Any], request: BatchRequest, trust: Trust, *, signed: bool) 
     )
 
 
-def _evidence_digest(case: _Case, plan_digest: str, tranche: int) -> str:
-    """The digest of the tranche's evidence, made again from what is stored beneath it."""
-    row = case.connection.execute(
+def _sealed_evidence(connection: Connection, case: _Case, tranche: int) -> Row[Any]:
+    row = connection.execute(
         select(evidence).where(evidence.c.batch_no == case.row.batch_no, evidence.c.tranche == tranche)
     ).one_or_none()
-    _require(row is not None, "its verdicts are not sealed")
-    assert row is not None  # noqa: S101 - the line above refuses it; this tells the type checker
-    pinned = case.connection.execute(
+    if row is None:
+        raise PolicyViolationError("custody makes no key for this batch: its verdicts are not sealed")
+    return row
+
+
+def _evidence_digest(connection: Connection, case: _Case, sealed: Row[Any]) -> str:
+    """The digest of the tranche's evidence, made again from what is stored beneath it."""
+    batch_no = case.row.batch_no
+    pinned = connection.execute(
         select(batch_lists.c.list_id, batch_lists.c.digest).where(
-            batch_lists.c.batch_no == case.row.batch_no, batch_lists.c.applied_in_wave == 0
+            batch_lists.c.batch_no == batch_no, batch_lists.c.applied_in_wave == 0
         )
     )
     list_digests = {found.list_id: bytes(found.digest).hex() for found in pinned}
-    _require(set(case.policy.screening.lists) <= list_digests.keys(), "a mandatory list was not screened")
-    roots = slices.roots(case.connection, batch_no=case.row.batch_no, stage=SCREEN)
+    require(set(case.policy.screening.lists) <= list_digests.keys(), "a mandatory list was not screened")
     document = evidence_document(
-        plan_digest=plan_digest,
+        plan_digest=bytes(case.row.plan_digest).hex(),
         list_digests=list_digests,
-        verdict_root=merkle.compose(roots, total=case.row.subject_count).hex(),
+        verdict_root=_composed(connection, case.row, SCREEN),
         adjudication_root=adjudication_root(
             (found.ordinal, bytes(found.hold_digest).hex(), found.decision)
-            for found in settled_holds(case.connection, case.row.batch_no, tranche)
+            for found in settled_holds(connection, batch_no, sealed.tranche)
         ),
-        counts=dict(row.counts),
+        counts=dict(sealed.counts),
     )
     digest = sha256_hex(document)
-    _require(digest == bytes(row.evidence_digest).hex(), "its evidence is not what its digest says")
+    require(digest == bytes(sealed.evidence_digest).hex(), "its evidence is not what its digest says")
     return digest
 
 
-def settled_holds(connection: Connection, batch_no: int, tranche: int) -> Sequence[Row[Any]]:
-    """Gives the holds whose decisions a tranche's evidence took in, by ordinal."""
-    return connection.execute(
-        select(adjudications)
-        .where(adjudications.c.batch_no == batch_no, adjudications.c.tranche == tranche)
-        .order_by(adjudications.c.ordinal)
-    ).all()
+def _composed(connection: Connection, row: Row[Any], stage: str) -> str:
+    """The root (hex) over a stage's slices of all subjects."""
+    roots = slices.roots(connection, batch_no=row.batch_no, stage=stage)
+    require(len(roots) == -(-row.subject_count // SLICE_SIZE), f"its {stage} slices are not whole")
+    return merkle.compose(roots, total=row.subject_count, leaves_per_full_slice=SLICE_SIZE).hex()
 
 
-def _require_settled_holds(case: _Case, tranche: int) -> None:
-    """Every hold that was cleared was held for what the signers saw, and enough of them signed."""
-    rule = case.decision.gates.get("hold")
-    for settled in settled_holds(case.connection, case.row.batch_no, tranche):
-        if settled.decision != "clear":
-            continue
-        held_for = case.connection.execute(
-            select(verdicts.c.hold_digest).where(
-                verdicts.c.batch_no == case.row.batch_no, verdicts.c.ordinal == settled.ordinal
-            )
-        ).scalar_one_or_none()
-        same = held_for is not None and bytes(held_for) == bytes(settled.hold_digest)
-        _require(same and rule is not None, "a cleared hold is not the one that was signed")
-        _require_tally(case, "hold", bytes(settled.hold_digest).hex(), rule)
-
-
-def _require_gate(case: _Case, name: str, digest: str) -> None:
+def _require_gate(connection: Connection, case: _Case, name: str, digest: str) -> None:
     rule = case.decision.gates.get(name)
     if rule is not None:
-        _require_tally(case, name, digest, rule)
+        signed = _signed(connection, case.row.batch_no, name, [digest])
+        _require_tally(case, Gate(name=name, digest=digest, rule=rule), signed.get(digest, []))
 
 
-def _require_tally(case: _Case, name: str, digest: str, rule: GateRule | None) -> None:
-    """Counts the raw statements on a gate by custody's own trust file."""
-    if rule is None:
-        return
-    found = case.connection.execute(
-        select(attempts.c.statement, attempts.c.signature, attempts.c.received_at)
+def _signed(
+    connection: Connection, batch_no: int, gate: str, digests: Sequence[str]
+) -> dict[str, list[Attempt]]:
+    """The raw statements on a gate by digest, as they came; that a row says it counted proves nothing."""
+    found = connection.execute(
+        select(attempts.c.digest, attempts.c.statement, attempts.c.signature, attempts.c.received_at)
         .where(
-            attempts.c.batch_no == case.row.batch_no,
-            attempts.c.gate == name,
-            attempts.c.digest == bytes.fromhex(digest),
+            attempts.c.batch_no == batch_no,
+            attempts.c.gate == gate,
+            attempts.c.digest.in_([bytes.fromhex(digest) for digest in digests]),
             attempts.c.counted,
             attempts.c.statement.is_not(None),
+            attempts.c.received_at <= func.clock_timestamp(),
         )
         .order_by(attempts.c.received_at, attempts.c.attempt_key)
     )
-    signed = [
-        Attempt(statement=row.statement, signature=row.signature or "", counted_at=row.received_at)
-        for row in found
-    ]
-    gate = Gate(name=name, digest=digest, rule=rule)
+    signed: dict[str, list[Attempt]] = {}
+    for row in found:
+        attempt = Attempt(statement=row.statement, signature=row.signature or "", counted_at=row.received_at)
+        signed.setdefault(bytes(row.digest).hex(), []).append(attempt)
+    return signed
+
+
+def _require_tally(case: _Case, gate: Gate, signed: Sequence[Attempt]) -> None:
+    """Counts statements by custody's own trust file."""
     state = tally(gate, signed, trust=case.trust, context=case.context, now=case.now)
-    _require(state.satisfied, f"its signed approvals do not fill the gate {name}")
-
-
-def _require(holds: bool, missing: str) -> None:
-    if not holds:
-        raise PolicyViolationError(f"custody makes no key for this batch: {missing}")
+    require(state.satisfied, f"its signed approvals do not fill the gate {gate.name}")

@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select, update
 
 from activities import merkle
 from activities.attested_wallets import Run, ordinal_range
 from activities.contracts.custody import VerifiedRange
-from activities.contracts.shapes import SliceStep
+from activities.contracts.shapes import SliceResult, SliceStep
 from activities.custody.keyrings import ACCOUNT, Keyring
 from activities.custody.second_path_run import KeyServiceAddress, SecondPathJob, run_second_path
 from activities.digests import wallet_leaf
-from activities.failures import IntegrityError
+from activities.failures import IntegrityError, PolicyViolationError
 from activities.keys.chains import CHAINS
+from activities.store import slices
+from activities.store.tables import slices as slice_rows
 from activities.store.tables import wallets
 
 DERIVED: Final = "derive"
@@ -46,8 +48,69 @@ class StoredWallets:
         ).hex()
 
 
+def verified_range(connection: Connection, *, batch_no: int, step: SliceStep) -> VerifiedRange | None:
+    """Gives what the second path found when this range was verified, or None.
+
+    Raises: PolicyViolationError when another range was verified under its index.
+    """
+    row = connection.execute(
+        select(slice_rows.c.first_position, slice_rows.c.length, slice_rows.c.counts).where(
+            slice_rows.c.batch_no == batch_no,
+            slice_rows.c.stage == READY,
+            slice_rows.c.tranche == step.tranche,
+            slice_rows.c.slice_index == step.slice_index,
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    if (row.first_position, row.length) != (step.offset, step.length):
+        raise PolicyViolationError("another range was verified under this index", step.slice_index)
+    return VerifiedRange(**row.counts)
+
+
 def stored_wallets(connection: Connection, *, batch_no: int, step: SliceStep) -> StoredWallets:
-    """Gives the tranche's wallets of a range of positions."""
+    """Gives the tranche's wallets of a range of positions, all of whose slices are derived.
+
+    Raises: PolicyViolationError while a slice is missing, IntegrityError when a wallet of one is.
+    """
+    derived = connection.execute(
+        select(
+            func.coalesce(func.sum(slice_rows.c.length), 0).label("positions"),
+            func.coalesce(func.sum(slice_rows.c.row_count), 0).label("wallets"),
+        ).where(
+            slice_rows.c.batch_no == batch_no,
+            slice_rows.c.stage == DERIVED,
+            slice_rows.c.tranche == step.tranche,
+            slice_rows.c.first_position >= step.offset,
+            slice_rows.c.first_position + slice_rows.c.length <= step.offset + step.length,
+        )
+    ).one()
+    if step.length < 1 or derived.positions != step.length:
+        raise PolicyViolationError("a range is verified once all of its slices are derived", step.slice_index)
+    stored = _wallets_of(connection, batch_no, step)
+    if len(stored.rows) != derived.wallets:
+        raise IntegrityError("a range holds another number of wallets than was derived", step.slice_index)
+    return stored
+
+
+def make_ready(
+    connection: Connection, stored: StoredWallets, *, batch_no: int, step: SliceStep, verified: VerifiedRange
+) -> SliceResult:
+    """Records that a range was verified, and makes its wallets ready; gives what was recorded."""
+    connection.execute(
+        update(wallets)
+        .where(wallets.c.batch_no == batch_no, wallets.c.tranche == step.tranche)
+        .where(wallets.c.ordinal.between(stored.first, stored.last))
+        .where(wallets.c.state == "derived")
+        .values(state="ready")
+    )
+    counts = {"checked": verified.checked, "sampled": verified.sampled}
+    result = SliceResult(row_count=len(stored.rows), root=stored.root, counts=counts)
+    slices.record(connection, batch_no=batch_no, stage=READY, step=step, result=result)
+    return result
+
+
+def _wallets_of(connection: Connection, batch_no: int, step: SliceStep) -> StoredWallets:
     run = Run(
         batch_no=batch_no,
         batch_id=step.batch_id,
@@ -59,7 +122,14 @@ def stored_wallets(connection: Connection, *, batch_no: int, step: SliceStep) ->
     if ordinals is None:
         return StoredWallets(first=0, last=-1, rows=())
     rows = connection.execute(
-        select(wallets).where(
+        select(
+            wallets.c.ordinal,
+            wallets.c.chain,
+            wallets.c.keyring_no,
+            wallets.c.account,
+            wallets.c.address_index,
+            wallets.c.address,
+        ).where(
             wallets.c.batch_no == batch_no,
             wallets.c.tranche == step.tranche,
             wallets.c.ordinal.between(ordinals.first, ordinals.last),
@@ -72,8 +142,12 @@ def stored_wallets(connection: Connection, *, batch_no: int, step: SliceStep) ->
 def derive_again(key_service: KeyServiceAddress, keyring: Keyring, stored: StoredWallets) -> VerifiedRange:
     """Gives how many addresses were derived again, each family's once for all of its chains.
 
-    Raises: IntegrityError when a stored address is not the one the second path finds.
+    Raises: IntegrityError when a stored address is not the one the second path finds, or stands under
+        another keyring or account.
     """
+    own = (keyring.keyring_no, ACCOUNT)
+    if any((row.keyring_no, row.account) != own for row in stored.rows):
+        raise IntegrityError("a wallet stands under another keyring", keyring.scope.keyring_id)
     checked = sampled = 0
     for family, expected in _by_family(stored).items():
         report = run_second_path(
