@@ -1,1 +1,1 @@
-""""""
+"""What the system runs on: dev stack, migrations, policies, demo."""

@@ -31,7 +31,7 @@ class LivenessInterceptor(Interceptor):
 class _Beating(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
         name, started = activity.info().activity_type, time.monotonic()
-        beats = asyncio.create_task(_beat())
+        beats = asyncio.create_task(_beat(in_thread=input.executor is not None))
         try:
             return await super().execute_activity(input)
         except Exception as error:
@@ -44,9 +44,13 @@ class _Beating(ActivityInboundInterceptor):
             _seconds.record(time.monotonic() - started, {"activity": name})
 
 
-async def _beat() -> None:
+async def _beat(*, in_thread: bool) -> None:
+    """A synchronous activity's heartbeat waits for the event loop, so it must not be called on it."""
     while True:
-        activity.heartbeat()
+        if in_thread:
+            await asyncio.to_thread(activity.heartbeat)
+        else:
+            activity.heartbeat()
         await asyncio.sleep(BEAT_SECONDS)
 
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import RawValue, VersioningBehavior
+from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, FailureError
 
 with workflow.unsafe.imports_passed_through():  # the doorway: shapes without I/O, the same in every run
@@ -38,7 +38,7 @@ from workflows.steps import Steps
 from workflows.undoing import Undoing
 
 
-@workflow.defn(name="ProvisionBatch", versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(name="ProvisionBatch")
 class ProvisionBatch(BatchMessages):
     """Provisions the wallets of one batch."""
 

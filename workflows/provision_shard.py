@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from temporalio import workflow
-from temporalio.common import RawValue, VersioningBehavior
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():  # the doorway: shapes without I/O, the same in every run
@@ -45,7 +45,7 @@ class ShardDone:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-@workflow.defn(name=SHARD_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(name=SHARD_WORKFLOW)
 class ProvisionShard:
     """Works the slices of one shard of one stage."""
 

@@ -1,1 +1,1 @@
-""""""
+"""The demo: people, lists, and a play by the public command line."""

@@ -1,6 +1,7 @@
 """The whole stack: three servers started side by side, one settings file that names them."""
 
 import os
+import tomllib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ from infra.devstack.part import Part, PartStatus
 from infra.devstack.postgres import Postgres
 from infra.devstack.state import StateFolder, default_state_dir
 from infra.devstack.temporal import Temporal
+from infra.devstack.workers import WorkerProcess, workers_of
 
 T = TypeVar("T")
 
@@ -82,6 +84,7 @@ class Stack:
         """Ends every server of ours; data stays."""
         if self._folder.exists:
             with self._folder.locked():
+                self.stop_workers()
                 self._each(Part.stop)
 
     def wipe(self) -> None:
@@ -97,6 +100,28 @@ class Stack:
     def start_server(self, name: str) -> None:
         """Brings one server back on the same port with the same data."""
         self._part(name).start()
+
+    @property
+    def deployment(self) -> str:
+        """The deployment's name, made at the first start."""
+        return str(tomllib.loads(self.settings_path.read_text())["deployment"])
+
+    @property
+    def workers(self) -> tuple[WorkerProcess, ...]:
+        """The two workers, which run beside the servers when they were started."""
+        return workers_of(self._folder)
+
+    def start_workers(self) -> dict[str, bool]:
+        """Starts both workers; gives for each whether it was started now.
+
+        Raises: StackError with the end of a worker's log when it ends instead.
+        """
+        return {worker.name: worker.start() for worker in self.workers}
+
+    def stop_workers(self) -> None:
+        """Lets both workers drain, then ends them."""
+        for worker in self.workers:
+            worker.stop()
 
     def seal(self) -> None:
         """Seals the key service."""

@@ -1,0 +1,49 @@
+"""Before a worker polls: its rights are what its role needs and no more, checked at the services themselves.
+
+A service that is away is waited for; rights that are wrong end the process.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from activities.clients.transit import Transit
+from activities.failures import AccessDeniedError, RateLimitedError, ServiceUnavailableError
+from activities.store.database import Database
+from activities.store.permissions import excess_privileges
+from workers.roster import Role
+
+WAIT_SECONDS = 2.0
+"""Between two looks at a service that is away."""
+
+_log = structlog.get_logger()
+
+
+async def require_exact_rights(role: Role, *, database: Database, transit: Transit) -> None:
+    """Returns once both services have confirmed the role's rights.
+
+    Raises: AccessDeniedError when the role can do more than it must, or less.
+    """
+    await _once_reachable(lambda: _require_database(role, database))
+    await _once_reachable(
+        lambda: transit.require_exactly(role.key_service_needs, never=role.key_service_never)
+    )
+
+
+def _require_database(role: Role, database: Database) -> None:
+    with database.transaction() as connection:
+        excess = excess_privileges(connection, role.database_role)
+    if excess:
+        raise AccessDeniedError(f"the database role can do too much: {'; '.join(excess[:10])}")
+
+
+async def _once_reachable(check: Callable[[], None]) -> None:
+    while True:
+        try:
+            await asyncio.to_thread(check)
+        except (ServiceUnavailableError, RateLimitedError) as error:
+            _log.warning("a service is waited for", service=error.details[0])
+        else:
+            return
+        await asyncio.sleep(WAIT_SECONDS)
