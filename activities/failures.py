@@ -35,9 +35,7 @@ class InvalidRequestError(WalletworksError):
     """The request or a row breaks the published shape; details list field, line and reason."""
 
     def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
-        super().__init__(
-            f"{message}: {'; '.join(problems)}" if problems else message, list(problems)
-        )
+        super().__init__(f"{message}: {'; '.join(problems)}" if problems else message, list(problems))
 
 
 class PolicyViolationError(WalletworksError):
