@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
+import pytest
 from sqlalchemy import Connection, insert, select, text, update
 
 from activities import merkle
@@ -21,8 +22,10 @@ from activities.contracts.shapes import (
     SliceResult,
     SliceStep,
     TrancheStep,
+    batch_chain,
     shard_chain,
 )
+from activities.custody.activities import CustodyActivities
 from activities.digests import (
     VERDICT_ALGORITHMS,
     adjudication_root,
@@ -30,6 +33,7 @@ from activities.digests import (
     plan_document,
     verdict_leaf,
 )
+from activities.failures import PolicyViolationError
 from activities.policy.shape import policy_digest
 from activities.register import BatchRegisterActivities
 from activities.store import slices
@@ -54,6 +58,8 @@ class AskedBatch:
     count: int = COUNT
     chains: Sequence[str] = ("ethereum", "bsc")
     signed: bool = True
+    requester: Signs | None = None
+    """Who signs the request, when that is not whom it names."""
     policy: str = POLICY
     batch_id: str = field(default_factory=lambda: f"batch-{uuid4().hex[:12]}")
     fence: int = 1
@@ -92,7 +98,8 @@ class AskedBatch:
             **changes,
         }
         if self.signed:
-            request["signature"] = self.room.ops.sign(request_text(request), REQUEST_NAMESPACE)
+            signer = self.requester or self.room.ops
+            request["signature"] = signer.sign(request_text(request), REQUEST_NAMESPACE)
         self.request = request
         register = BatchRegisterActivities(database=self.room.databases.provisioning)
         register.claim_batch(ClaimBatch(request=request, claimed_by_run="run-1"))
@@ -352,3 +359,21 @@ class AskedBatch:
 def eligible(count: int) -> list[int]:
     """The ordinals of the main tranche that may have wallets."""
     return [ordinal for ordinal in range(count) if ordinal not in {HELD_LATE, HELD_REFUSED, REFUSED}]
+
+
+def refuses_keyring(custody: CustodyActivities, batch: AskedBatch, missing: str) -> None:
+    """Custody says which proof is missing, and neither a seed nor an intent to make one is on record."""
+    with pytest.raises(PolicyViolationError, match=missing):
+        custody.open_keyring(batch.tranche_step())
+    assert batch.keyrings() == []
+    own = t.audit_entries.c
+    with batch.room.databases.owner.transaction() as connection:
+        found = connection.execute(select(own.body).where(own.chain == batch_chain(batch.batch_id)))
+        assert not [body for body in found.scalars() if "keyring" in body]
+
+
+def refuses_wallets(custody: CustodyActivities, batch: AskedBatch, missing: str) -> None:
+    """Custody says which proof is missing, and stores no wallet."""
+    with pytest.raises(PolicyViolationError, match=missing):
+        custody.derive_slice(batch.slice_step())
+    assert batch.wallets() == []

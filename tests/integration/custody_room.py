@@ -1,6 +1,7 @@
 """A deployment for custody's tests: its people, its trust files, and custody on the real servers."""
 
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -11,6 +12,7 @@ from activities.custody.activities import CustodyActivities
 from activities.custody.attesting import Attester
 from activities.custody.sealing import TransitKeyService
 from activities.custody.second_path_run import KeyServiceAddress
+from infra.devstack import Stack
 from tests.integration.store_fixtures import Databases
 from tests.signers import Signer
 
@@ -77,22 +79,25 @@ class Room:
         """The key service as custody's token sees it."""
         return Transit(address=self.key_service.address, token_file=self.key_service.token_file)
 
-    def trust_text(self, *, extra: str = "", floor: int = 0, revoked: str = "") -> str:
+    def trust_text(
+        self, *, more: Mapping[Signs, Sequence[str]] | None = None, floor: int = 0, revoked: str = ""
+    ) -> str:
         """Custody's trust file: the requester holds every role, so that only being the requester excludes."""
         roles = {
             self.ops: ["compliance_officer", "wallet_officer"],
             self.lee: ["compliance_officer"],
             self.kim: ["wallet_officer"],
             self.ana: ["compliance_officer", "wallet_officer"],
+            **(more or {}),
         }
         lines = "\n".join(signer.line() for signer in roles)
         persons = "".join(
-            f'[persons."{signer.name}"]\nroles = {own}\ntenants = ["acme"]\n'
+            f'[persons."{signer.name}"]\nroles = {list(own)}\ntenants = ["acme"]\n'
             + ('revoked_at = "2020-01-01T00:00:00Z"\n' if signer.name == revoked else "")
             for signer, own in roles.items()
         )
         head = f'deployment = "{DEPLOYMENT}"\nallowed_signers = """\n{lines}\n"""\n'
-        return f"{head}[floors]\napprovals_min = {floor}\n{persons}{extra}"
+        return f"{head}[floors]\napprovals_min = {floor}\n{persons}"
 
     def custody(self, *, trust: str = "", policies: Path = POLICIES) -> CustodyActivities:
         """Custody's activities under a trust file of its own."""
@@ -106,3 +111,10 @@ class Room:
             trust=path,
             policies=policies,
         )
+
+
+def a_room(databases: Databases, stack: Stack, folder: Path, **people: Signs) -> Room:
+    """A deployment on the session's servers."""
+    token = stack.state_dir / "secrets" / "custody" / "vault_token"
+    address = KeyServiceAddress(address=stack.openbao.address, token_file=token)
+    return Room(databases=databases, folder=folder, key_service=address, **people)

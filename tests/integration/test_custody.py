@@ -15,7 +15,6 @@ from activities.contracts.shapes import SLICE_SIZE, batch_chain
 from activities.custody.activities import CustodyActivities
 from activities.custody.scope import SealScope
 from activities.custody.sealing import SealedSeed, TransitKeyService, opened
-from activities.custody.second_path_run import KeyServiceAddress
 from activities.digests import head_message, slice_message, wallet_leaf
 from activities.failures import IntegrityError, ServiceUnavailableError, StaleFenceError
 from activities.keys.chains import CHAINS
@@ -25,7 +24,7 @@ from activities.store import audit
 from activities.store import tables as t
 from infra.devstack import Stack
 from tests.integration.custody_batches import HELD_LATE, POLICY, AskedBatch, eligible
-from tests.integration.custody_room import DEPLOYMENT, KeygenSigner, Room
+from tests.integration.custody_room import DEPLOYMENT, KeygenSigner, Room, a_room
 from tests.integration.store_fixtures import Databases
 
 
@@ -33,14 +32,8 @@ from tests.integration.store_fixtures import Databases
 def room(databases: Databases, stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Room:
     """A deployment whose officers sign with OpenSSH's own keys."""
     folder = tmp_path_factory.mktemp("custody")
-    token = stack.state_dir / "secrets" / "custody" / "vault_token"
-    return Room(
-        databases=databases,
-        folder=folder,
-        key_service=KeyServiceAddress(address=stack.openbao.address, token_file=token),
-        lee=KeygenSigner(name="lee@acme.example", folder=folder),
-        kim=KeygenSigner(name="kim@acme.example", folder=folder),
-    )
+    lee, kim = (KeygenSigner(name=name, folder=folder) for name in ("lee@acme.example", "kim@acme.example"))
+    return a_room(databases, stack, folder, lee=lee, kim=kim)
 
 
 @pytest.fixture(scope="module")
