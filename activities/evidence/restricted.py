@@ -99,7 +99,7 @@ def read_rows(source: Any, identity: Any, take: Callable[[RestrictedRow], None])
     sink = _RowSink(take)
     try:
         pyrage.decrypt_io(source, sink, [identity])
-    except pyrage.DecryptError:
+    except (pyrage.DecryptError, OSError):
         raise CheckFailedError("restricted.age does not open with this identity") from None
     sink.end()
 

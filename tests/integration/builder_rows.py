@@ -251,6 +251,7 @@ class Deriver:
     deployment: str
     batch_id: str
     plan_digest: str
+    tenant: str
     chains: Sequence[str]
     attest: Callable[[bytes], bytes]
 
@@ -261,10 +262,12 @@ class Deriver:
         known = found.scalar_one_or_none()
         if known is not None:
             return int(known)
-        values = {"ciphertext": b"c", "nonce": b"n", "wrapped_key": "w", "provider": "transit"}
+        values = {"tenant": self.tenant, "ciphertext": b"c", "nonce": b"n", "wrapped_key": "w"}
         made = connection.execute(
             insert(t.keyrings)
-            .values(keyring_id=str(uuid4()), scope="batch", tenant="acme", batch_no=self.batch_no, **values)
+            .values(
+                keyring_id=str(uuid4()), scope="batch", provider="transit", batch_no=self.batch_no, **values
+            )
             .returning(own.keyring_no)
         )
         keyring_no = int(made.scalar_one())

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from activities.activation import ActivationActivities
 from activities.announcements import Announcer
@@ -24,7 +24,7 @@ from activities.clients.object_store import FolderStore
 from activities.compliance import ComplianceActivities
 from activities.contracts.activation import WaveStep
 from activities.contracts.approvals import CloseGate, OpenGate, RecordAttempt, RecordedAttempt
-from activities.contracts.batches import ClaimBatch, FinishBatch
+from activities.contracts.batches import ClaimBatch, FinishBatch, RaiseFence
 from activities.contracts.compliance import PlannedBatch
 from activities.contracts.shapes import SLICE_SIZE, BatchStep, Document, SliceStep, batch_chain, shard_chain
 from activities.digests import head_message
@@ -60,7 +60,9 @@ class BatchOnRecord:
     scene: bool = True
     signed: bool = True
     waves_percent: Sequence[int] = (10, 100)
+    prefix: str = "s-"
     batch_id: str = field(default_factory=lambda: f"batch-{uuid4().hex[:12]}")
+    tenant: str = field(default_factory=lambda: f"acme-{uuid4().hex[:8]}")
     fence: int = 1
     evidence_digests: dict[int, str] = field(default_factory=dict)
     holds: dict[int, str] = field(default_factory=dict)
@@ -157,7 +159,7 @@ class BatchOnRecord:
         digest = hashlib.sha256(source).hexdigest()
         request: dict[str, Any] = {
             "batch_id": self.batch_id,
-            "tenant": "acme",
+            "tenant": self.tenant,
             "requested_by": self.office.requester.name,
             "purpose": "airdrop",
             "custody": "custodial",
@@ -203,7 +205,7 @@ class BatchOnRecord:
         now = datetime.now(tz=UTC)
         statement = build_statement(
             deployment=DEPLOYMENT,
-            tenant="acme",
+            tenant=self.tenant,
             batch_id=self.batch_id,
             gate=gate,
             digest=over,
@@ -265,6 +267,7 @@ class BatchOnRecord:
             deployment=DEPLOYMENT,
             batch_id=self.batch_id,
             plan_digest=self.plan.plan_digest,
+            tenant=self.tenant,
             chains=self.chains,
             attest=self.office.attest,
         )
@@ -297,6 +300,22 @@ class BatchOnRecord:
         self.activation.announce_wave(step)
         assert self.activation.check_wave(step).healthy
 
+    def roll_back(self) -> None:
+        """Undoes the batch behind its fence, newest stage first, as the workflow does."""
+        raising = RaiseFence(batch_id=self.batch_id, fence=self.fence, reason="aborted")
+        self.fence = self.register.raise_fence(raising).fence
+        self.activation.undo_activation(self.step)
+        own = t.wallets.c
+        with self.databases.custody.transaction() as connection:
+            unused = connection.execute(
+                update(t.wallets)
+                .where(own.batch_no == self.batch_no, own.state.in_(["derived", "ready"]))
+                .values(state="revoked")
+            )
+            facts = {"revoked": unused.rowcount, "burned_accounts": 0}
+            audit.append(connection, batch_chain(self.batch_id), kind="undo.derivation", facts=facts)
+        self.finish("rolled_back")
+
     def finish(self, outcome: str) -> None:
         """Ends the batch and attests its head."""
         result = {"batch_id": self.batch_id, "outcome": outcome}
@@ -327,7 +346,7 @@ class BatchOnRecord:
         )
         for number in range(self.count):
             name = f"Person Number {number}"
-            writer.writerow([f"s-{number}", "person", name, "1990-01-31", "SG", f"kyc-{number}"])
+            writer.writerow([f"{self.prefix}{number}", "person", name, "1990-01-31", "SG", f"kyc-{number}"])
         return sink.getvalue().encode()
 
     def _slices(

@@ -5,6 +5,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyrage
 import pytest
 from sqlalchemy import select
 
+from activities.clients.transit import Transit
 from activities.contracts.shapes import BatchStep, batch_chain
 from activities.evidence.report import Status, VerificationReport
 from activities.evidence.verify import verify_bundle
@@ -19,6 +21,7 @@ from activities.failures import IntegrityError, InvalidRequestError
 from activities.read_log import reads_chain
 from activities.store import audit
 from activities.store import tables as t
+from infra.devstack import Stack
 from tests.integration.builders import BatchOnRecord
 from tests.integration.office import an_office, private_key
 from tests.integration.store_fixtures import Databases
@@ -412,3 +415,45 @@ async def test_the_store_is_the_only_source(batch: BatchOnRecord, bundle: Path) 
         (line["ordinal"], line["chain"], line["state"]) for line in listed
     }
     assert len(rows) == len(listed)
+
+
+async def test_the_real_key_services_signatures_verify(
+    databases: Databases, stack: Stack, tmp_path: Path
+) -> None:
+    """Addresses and heads signed by the transit key `attest`, rows under `pii`, as in production."""
+    secrets = stack.state_dir / "secrets"
+    custody, provisioning = (
+        Transit(address=stack.openbao.address, token_file=secrets / worker / "vault_token")
+        for worker in ("custody", "provisioning")
+    )
+    office = an_office(tmp_path, data_keys=provisioning)
+    office.attest = partial(custody.sign, "attest")
+    office.attest_key = custody.public_keys("attest")[1]
+    office.write_trust()
+    made = BatchOnRecord(databases=databases, office=office)
+    made.complete()
+    _, path = await made.bundle()
+    identity = pyrage.ssh.Identity.from_buffer(private_key(office.auditor))
+    report = verify_bundle(path, office.trust, restricted_identity=identity)
+    assert report.ok, failed(report)
+
+
+async def test_a_rolled_back_batch_verifies_with_its_frozen_wallets(
+    databases: Databases, tmp_path: Path
+) -> None:
+    """What was active is frozen and on record as such; what was not is revoked by custody."""
+    made = BatchOnRecord(databases=databases, office=an_office(tmp_path), scene=False)
+    made.begin()
+    made.pass_gate("compliance", made.plan.plan_digest)
+    made.screen()
+    made.issue(0)
+    made.activate(1, tranche=0, offset=0, length=2, percent=10)
+    made.roll_back()
+    _, path = await made.bundle()
+    report = verify_bundle(path, made.office.trust)
+    assert report.ok, failed(report)
+    assert report.counts["wallets_frozen"] == 2 * 2
+    assert report.counts["wallets_revoked"] == 10 * 2
+    thawed = edited("wallets.jsonl", _set("state", "active", where=lambda row: row["state"] == "frozen"))
+    forged = rewritten(path, tmp_path / "forged.zip", thawed)
+    assert failed(verify_bundle(forged, made.office.trust)) == ["wallet_states"]

@@ -1,0 +1,1 @@
+"""The evidence bundle's parts without a store."""
