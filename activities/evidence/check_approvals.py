@@ -140,6 +140,9 @@ def check_holds(facts: BundleFacts, found: AuditFacts) -> str:
     }
     same = told == {(row.ordinal, row.hold_digest, row.decision) for row in settled}
     require(same, "the settled holds differ from those in the audit log")
+    cancelled = sum(int(entry.facts.get("cancelled") or 0) for entry in found.of_kind("undo.screening"))
+    same = cancelled == len(facts.adjudications) - len(settled)
+    require(same, "the audit log tells of other cancelled holds")
     if not settled:
         raise CheckSkippedError("no hold was settled by people")
     on = bench(facts, found)

@@ -100,7 +100,7 @@ def check_heads(facts: BundleFacts, found: AuditFacts) -> str:
 def check_slices(facts: BundleFacts, found: AuditFacts) -> str:
     """Every slice has the outcome that was committed with it, and every outcome its slice."""
     ranges = [row for row in facts.slices if row.stage == "verify"]
-    told = Counter((row.slice_index, row.root, *sorted(row.counts.items())) for row in ranges)
+    told = Counter((row.tranche, row.slice_index, row.root, *sorted(row.counts.items())) for row in ranges)
     require(told == found.verified, "the verified ranges differ from those in the audit log")
     for row in facts.slices:
         if row.stage != "verify":
@@ -180,7 +180,7 @@ def _gather(
         expected[(str(body.get("chain")), int(body.get("seq") or 0))] = str(body.get("head"))
     if kind == "range.verified":
         counts = sorted((name, body.get(name)) for name in ("checked", "sampled"))
-        found.verified[(body.get("slice_index"), body.get("root"), *counts)] += 1
+        found.verified[(body.get("tranche"), body.get("slice_index"), body.get("root"), *counts)] += 1
     if kind == "slice.outcome":
         key = (str(body.get("stage")), int(body.get("tranche") or 0), int(body.get("slice_index") or 0))
         require(key not in found.outcomes, "a slice has two outcomes in the audit log")

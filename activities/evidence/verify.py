@@ -19,7 +19,7 @@ from activities.evidence.check_audit import (
     check_slices,
     check_waves,
 )
-from activities.evidence.check_evidence import check_evidence
+from activities.evidence.check_evidence import check_evidence, check_lists
 from activities.evidence.check_plan import (
     check_plan,
     check_policy,
@@ -92,6 +92,7 @@ def _verify_against_log(facts: BundleFacts, found: AuditFacts, findings: Finding
         "plan": check_plan,
         "policy": check_policy,
         "evidence": check_evidence,
+        "lists": check_lists,
         "approvals": check_attempts,
         "gates": check_gates,
         "holds": check_holds,

@@ -100,7 +100,7 @@ def pin_lists(connection: Connection, *, batch_no: int, batch_id: str) -> None:
         for name, edition in LISTS.items()
     ]
     connection.execute(insert(t.batch_lists), pinned)
-    audit.append(connection, batch_chain(batch_id), kind="lists.pinned", facts={"digests": LISTS})
+    audit.append(connection, batch_chain(batch_id), kind="lists.pinned", facts={"lists": LISTS})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +192,10 @@ def withhold(connection: Connection, screener: Screener, *, ordinal: int, before
             sealed_detail=screener.sealed(connection, ordinal, screener.detail(ordinal)),
         )
     )
+    newer = {"list_id": "ofac-sdn", "digest": bytes.fromhex(NEWER_LIST), "applied_in_wave": before_wave}
+    connection.execute(insert(t.batch_lists).values(batch_no=screener.batch_no, **newer))
+    facts = {"wave": before_wave, "lists": {"ofac-sdn": NEWER_LIST}, "withheld": 1}
+    audit.append(connection, batch_chain(screener.batch_id), kind="list.changed", facts=facts)
 
 
 def seal_evidence(
@@ -330,5 +334,5 @@ class Deriver:
             )
             result = SliceResult(row_count=row_count, root=root.hex(), counts=counts)
             slices.record(connection, batch_no=self.batch_no, stage="verify", step=step, result=result)
-            facts = {"slice_index": step.slice_index, "root": root.hex(), **counts}
+            facts = {"slice_index": step.slice_index, "tranche": step.tranche, "root": root.hex(), **counts}
             audit.append(connection, step.audit_chain, kind="range.verified", facts=facts)
