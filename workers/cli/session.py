@@ -30,6 +30,9 @@ from workers.telemetry import configure_telemetry
 
 Gives = TypeVar("Gives")
 
+_ANSWER_SECONDS = 60
+"""How long a signed message waits for its answer; a service that is away can take longer."""
+
 _READ_TIMEOUT = timedelta(minutes=10)
 _CLAIM_TIMEOUT = timedelta(seconds=20)
 
@@ -53,8 +56,18 @@ class Session:
         return answer
 
     async def send(self, batch_id: str, update: str, message: dict[str, Any]) -> dict[str, Any]:
-        """Sends an update and gives its answer."""
-        answer: dict[str, Any] = await self.batch(batch_id).execute_update(update, message, result_type=dict)
+        """Sends an update and gives its answer.
+
+        Raises: CommandError when no answer comes in time; the message may still count.
+        """
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                answer: dict[str, Any] = await self.batch(batch_id).execute_update(
+                    update, message, result_type=dict
+                )
+        except TimeoutError as error:
+            said = f"no answer within {_ANSWER_SECONDS} s: `walletworks status {batch_id}` tells what waits"
+            raise CommandError(said, Exit.UNREACHABLE) from error
         return answer
 
     async def ask(self, activity: Callable[..., Gives], question: Any) -> Gives:
