@@ -42,7 +42,8 @@ class ShardWindow:
     async def _run_one(self, shard: Shard, *, stage: str, tranche: int, wave: int) -> ShardDone:
         async with self._slots:
             await self._checkpoint()
-            name = f"{stage}-late" if tranche else stage
+            name = f"wave-{wave}" if wave else stage
+            name = f"{name}-late" if tranche else name
             chain = shard_chain(self._batch_id, name, shard.shard_index)
             done: ShardDone = await workflow.execute_child_workflow(
                 SHARD_WORKFLOW,

@@ -57,8 +57,7 @@ def lay_out_lists(target: Path) -> None:
     for provenance in target.glob("*/provenance.json"):
         stated = json.loads(provenance.read_text())
         stated["published_on"] = today
-        stated["sha256"] = {
-            name: hashlib.sha256(provenance.with_name(name).read_bytes()).hexdigest()
-            for name in stated["sha256"]
-        }
+        for name in stated["sha256"]:
+            content = provenance.with_name(name).read_bytes()
+            stated["sha256"][name] = hashlib.sha256(content).hexdigest()
         provenance.write_text(json.dumps(stated, indent=2) + "\n")

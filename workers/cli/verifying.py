@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from activities.evidence.restricted import load_identity
 from activities.evidence.verify import verify_bundle
 from activities.failures import InvalidRequestError
 from activities.trust.trust_file import load_trust
@@ -24,11 +25,9 @@ def verify(
     """Check everything in a bundle, offline."""
     try:
         pinned = load_trust(trust) if trust is not None else None
-        identity = key.expanduser().read_bytes() if key is not None else None
+        identity = load_identity(key.expanduser()) if key is not None else None
     except InvalidRequestError as error:
         raise CommandError(error.message, Exit.WRONG_USE) from error
-    except OSError as error:
-        raise CommandError("the key cannot be read", Exit.WRONG_USE) from error
     report = verify_bundle(file, pinned, restricted_identity=identity)
     if as_json:
         print_json(report.as_dict())
