@@ -1,1 +1,1 @@
-""""""
+"""Thin adapters to outside services: vendor errors stop here."""

@@ -17,6 +17,7 @@ from Crypto.Cipher import AES
 from activities.custody.scope import SealScope
 
 TIMEOUT_SECONDS: Final = 5.0
+"""For the one call: the key service answers in milliseconds or is away."""
 TAG_BYTES: Final = 16
 
 _SERVER_ERRORS: Final = 500

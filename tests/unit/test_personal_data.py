@@ -86,7 +86,7 @@ def test_nothing_opens_in_another_place(vault: SubjectVault, changed: str, value
     sealed = vault.seal(KEY, salt=SALT, ordinal=7, group=ROW_GROUP, fields=FIELDS)
     place[changed] = value
     with pytest.raises(IntegrityError):
-        open_bytes(**place, sealed=sealed)  # type: ignore[arg-type]
+        open_bytes(**place, sealed=sealed)  # type: ignore[arg-type]  # one value differs
 
 
 def test_any_changed_or_missing_byte_is_found() -> None:

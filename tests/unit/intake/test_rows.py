@@ -226,7 +226,7 @@ def test_a_file_in_another_encoding_is_refused_by_its_header(room: Room) -> None
 @pytest.mark.parametrize("column", sorted(COLUMNS))
 def test_hostile_strings_never_show_in_problems(room: Room, column: str) -> None:
     """Five hundred naughty strings in every column give good rows or problems, and problems stay clean."""
-    strings = [str(text) for text in load_vectors("hostile-input/blns.json")]  # type: ignore[attr-defined]
+    strings = [str(text) for text in load_vectors("hostile-input/blns.json")]  # type: ignore[attr-defined]  # a list
     lines = [json_row(**{"subject_id": f"s-{n}", column: text}) for n, text in enumerate(strings)]
     rows = room.read("\n".join(lines))
     problems = [str(problem) for row in rows if isinstance(row, BadRow) for problem in row.problems]
