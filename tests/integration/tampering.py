@@ -9,9 +9,15 @@ from typing import Any
 
 from activities.canonical import canonical
 from activities.evidence.layout import BUNDLE
+from activities.evidence.report import Status, VerificationReport
 
 Members = dict[str, bytes]
 Change = Callable[[Members], object]
+
+
+def failed(report: VerificationReport) -> list[str]:
+    """The names of the checks that failed."""
+    return [check.name for check in report.checks if check.status is Status.FAILED]
 
 
 def members(path: Path) -> Members:
