@@ -19,6 +19,7 @@ from activities.contracts.batches import (
     FinishBatch,
     RaisedFence,
     RaiseFence,
+    RecalledBatch,
 )
 from activities.contracts.request import BatchRequest, parse_request
 from activities.contracts.shapes import BatchStep, Undone, batch_chain, tenant_chain
@@ -48,13 +49,29 @@ class BatchRegisterActivities(BatchRegister):
         self._database = database
 
     @activity.defn
+    def recall_batch(self, step: ClaimBatch) -> RecalledBatch:
+        """Gives the recorded result of the same request, however long ago and whatever became of its source.
+
+        Raises: InvalidRequestError, ConflictError naming the fields that differ, never their values.
+        """
+        request = parse_request(step.request)
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                select(batches).where(batches.c.batch_id == request.batch_id)
+            ).one_or_none()
+        if row is None:
+            return RecalledBatch()
+        _require_same_content(row, step, _digest(step))
+        return RecalledBatch(recorded_result=row.result)
+
+    @activity.defn
     def claim_batch(self, step: ClaimBatch) -> ClaimedBatch:
         """Claims the batch id for ever, or answers from the record.
 
         Raises: InvalidRequestError, ConflictError naming the fields that differ, never their values.
         """
         request = parse_request(step.request)
-        request_digest = hashlib.sha256(canonical(step.request)).digest()
+        request_digest = _digest(step)
         with self._database.transaction() as connection:
             if _claim(connection, step, request, request_digest):
                 facts = {"request_digest": request_digest.hex(), "run": step.claimed_by_run}
@@ -133,10 +150,18 @@ def _claim(connection: Connection, step: ClaimBatch, request: BatchRequest, dige
     return claimed.one_or_none() is not None
 
 
-def _require_same_request(row: Row[Any], step: ClaimBatch, digest: bytes) -> None:
+def _digest(step: ClaimBatch) -> bytes:
+    return hashlib.sha256(canonical(step.request)).digest()
+
+
+def _require_same_content(row: Row[Any], step: ClaimBatch, digest: bytes) -> None:
     if bytes(row.request_digest) != digest:
         names = ", ".join(sorted(_differing(row.request, step.request)))
         raise ConflictError(f"the batch id was claimed with other content; fields that differ: {names}")
+
+
+def _require_same_request(row: Row[Any], step: ClaimBatch, digest: bytes) -> None:
+    _require_same_content(row, step, digest)
     if row.outcome is None and row.claimed_by_run != step.claimed_by_run:
         raise ConflictError("the batch was claimed by another run that has not ended")
 

@@ -72,3 +72,4 @@ class BatchState:
     outcome: str = ""
     cause: str = ""
     reasons: list[str] = field(default_factory=list)
+    recorded: dict[str, Any] = field(default_factory=dict)

@@ -56,6 +56,18 @@ class Ending:
         self._publish()
         return result
 
+    def show_refused(self, refusal: ApplicationError) -> None:
+        """Shows a batch that never began, so that whoever watches it hears why."""
+        self._state.stage, self._state.outcome = "ended", "failed"
+        self._state.reasons = [refusal.message]
+        self._publish()
+
+    def show_recorded(self, result: dict[str, Any]) -> None:
+        """Shows what the store says of a batch that had ended before this run."""
+        self._state.recorded = result
+        self._state.stage, self._state.outcome = "ended", str(result["outcome"])
+        self._publish()
+
     async def _write_record(self, step: BatchStep) -> None:
         """A batch that was never planned has nothing to attest."""
         if self._state.plan is None:

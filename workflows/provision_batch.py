@@ -11,7 +11,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, FailureError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():  # the doorway: shapes without I/O, the same in every run
     from activities.contracts.activation import Activation, WaveStep
@@ -48,8 +48,13 @@ class ProvisionBatch(BatchMessages):
     @workflow.run
     async def run(self, *inputs: RawValue) -> dict[str, Any]:
         """Gives how the batch ended, after its compensations where it ended early."""
-        recorded = await self._begin(inputs)
+        try:
+            recorded = await self._begin(inputs)
+        except ApplicationError as refusal:
+            self._ending.show_refused(refusal)
+            raise
         if recorded is not None:
+            self._ending.show_recorded(recorded)
             return recorded
         try:
             await self._provision_unless_aborted()
@@ -81,17 +86,18 @@ class ProvisionBatch(BatchMessages):
             raise as_failure(error) from error
 
     async def _inspect_and_claim(self) -> dict[str, Any] | None:
+        """The record is asked first: a batch that has ended needs its source no more."""
+        claim = ClaimBatch(
+            request=self._state.request, claimed_by_run=workflow.info().original_execution_run_id
+        )
+        recalled = await self._steps.provisioning(BatchRegister.recall_batch, claim)
+        if recalled.recorded_result is not None:
+            return recalled.recorded_result
         source = await self._steps.provisioning(
             Intake.inspect_source, InspectSource(request=self._state.request), within=STREAM_TIMEOUT
         )
         self._state.row_count, self._state.bad_row_count = source.row_count, source.bad_row_count
-        claimed = await self._steps.provisioning(
-            BatchRegister.claim_batch,
-            ClaimBatch(
-                request=self._state.request,
-                claimed_by_run=workflow.info().original_execution_run_id,
-            ),
-        )
+        claimed = await self._steps.provisioning(BatchRegister.claim_batch, claim)
         self._state.fence = claimed.fence
         self._state.claimed = claimed.recorded_result is None
         return claimed.recorded_result

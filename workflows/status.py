@@ -38,7 +38,7 @@ class Showing:
 
 def status_of(state: BatchState) -> dict[str, Any]:
     """Gives the JSON object of the query `status`; held subjects count as `in_review`."""
-    return {
+    shown = {
         "batch_id": state.batch_id,
         "tenant": state.request.get("tenant", ""),
         "requested_by": state.request.get("requested_by", ""),
@@ -66,10 +66,13 @@ def status_of(state: BatchState) -> dict[str, Any]:
         ],
         "documents": _documents(state),
     }
+    return shown | state.recorded
 
 
 def counts_of(state: BatchState) -> dict[str, int]:
     """Gives the counts people may see: no word tells a held subject from one still being looked at."""
+    if state.recorded:
+        return dict(state.recorded["counts"])
     counts = state.counts
     return {
         "rows": state.row_count,

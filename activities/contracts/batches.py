@@ -27,6 +27,13 @@ class ClaimedBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecalledBatch:
+    """The recorded result of a batch that has ended; None while nothing of it has."""
+
+    recorded_result: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RaiseFence:
     """Shut out every effect scheduled under `fence`; `reason` is a fixed word for the audit log."""
 
@@ -53,6 +60,14 @@ class FinishBatch:
 
 class BatchRegister(ABC):
     """Writes the rows that say that a batch exists, under which fence, and how it ended."""
+
+    @activity.defn
+    @abstractmethod
+    def recall_batch(self, step: ClaimBatch) -> RecalledBatch:
+        """Gives the recorded result of the same request; claims nothing.
+
+        Raises: ConflictError when the id was claimed with other content.
+        """
 
     @activity.defn
     @abstractmethod

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from activities.contracts.batches import ClaimBatch, FinishBatch, RaiseFence
+from activities.contracts.batches import ClaimBatch, FinishBatch, RaiseFence, RecalledBatch
 from activities.contracts.shapes import BatchStep, Undone, batch_chain, shard_chain, tenant_chain
 from activities.failures import ConflictError, InvalidRequestError, StaleFenceError
 from activities.register import BatchRegisterActivities
@@ -88,6 +88,25 @@ def test_ended_batch_answers_from_the_record(register: BatchRegisterActivities) 
     register.finish_batch(ending(batch_id))
     again = register.claim_batch(claim(batch_id, "run-2"))
     assert again.recorded_result == ending(batch_id).result
+
+
+def test_recalling_claims_nothing(databases: Databases, register: BatchRegisterActivities) -> None:
+    """An id that nobody claimed, or that has not ended, has no result; asking leaves no row."""
+    batch_id = new_id()
+    assert register.recall_batch(claim(batch_id)) == RecalledBatch()
+    assert run(databases.owner, "SELECT 1 FROM batches WHERE batch_id = :id", id=batch_id) == []
+    register.claim_batch(claim(batch_id))
+    assert register.recall_batch(claim(batch_id, "run-2")) == RecalledBatch()
+
+
+def test_recalling_gives_the_result_of_the_same_request_only(register: BatchRegisterActivities) -> None:
+    """The same request is answered from the record, another one is a conflict that names its fields."""
+    batch_id = new_id()
+    register.claim_batch(claim(batch_id))
+    register.finish_batch(ending(batch_id))
+    assert register.recall_batch(claim(batch_id, "run-2")).recorded_result == ending(batch_id).result
+    with pytest.raises(ConflictError, match=r"differ: tenant$"):
+        register.recall_batch(claim(batch_id, tenant="other"))
 
 
 def test_another_unfinished_run_is_a_conflict(register: BatchRegisterActivities) -> None:
