@@ -43,7 +43,7 @@ class Wish:
 
 
 def inbox(me: Me = "", as_json: AsJson = False, settings: SettingsFile = None) -> None:
-    """List the batches that wait for approval; with --as, those that you may still sign."""
+    """List the batches that wait for approval; with --as, those you may sign."""
     waiting = run(lambda session: _inbox(session, me), settings_path=settings)
     if as_json:
         print_json(waiting)
@@ -124,7 +124,10 @@ def abort(
     as_json: AsJson = False,
     settings: SettingsFile = None,
 ) -> None:
-    """Approve that a batch is left early: undone before its first wave, frozen after it."""
+    """Approve that a batch is left early: undone before its first wave.
+
+    After its first wave the active wallets are frozen, and nothing is destroyed.
+    """
     wish = Wish(message="abort", decision="approve", me=me, reason=reason, gate="rollback")
     _decide(batch, wish, key, (None, None), yes=yes, as_json=as_json, settings=settings)
 
@@ -159,7 +162,10 @@ def statement(
     valid_hours: ValidHours = 24.0,
     settings: SettingsFile = None,
 ) -> None:
-    """Print the exact bytes to sign elsewhere: ssh-keygen -Y sign -n walletworks-approval -f KEY FILE."""
+    """Print the exact bytes of a statement, to sign them elsewhere.
+
+    ssh-keygen -Y sign -n walletworks-approval -f KEY FILE
+    """
     wish = Wish(message=decision, decision=decision, me=me, reason=reason, gate=gate, valid_hours=valid_hours)
 
     async def work(session: Session) -> str:

@@ -56,7 +56,7 @@ def holds(
     as_json: AsJson = False,
     settings: SettingsFile = None,
 ) -> None:
-    """Show the open holds with what was compared; only an adjudicator's SSH key opens them."""
+    """Show the open holds; only an adjudicator's SSH key opens them."""
     question = ReadBatch(batch_id=batch, reader=me or "unnamed", reason=reason)
     sealed = fetch(_ask_document(Reading.publish_holds, question, settings))
     found: list[dict[str, Any]] = json.loads(_opened(sealed, key.expanduser()))["holds"]
