@@ -28,6 +28,12 @@ RARE_MAX: Final = 12
 ALIKE_MIN: Final = 0.7
 """Tokens less alike than this cannot be what a match rests on, so they find nothing."""
 
+LETTERS_MAX: Final = 40
+"""Letters of a word that is found with one of them wrong: longer ones are no words of a name."""
+
+RARE_BESIDE_UNKNOWN_MAX: Final = 60
+"""The same where no name at all has the other token."""
+
 _REACH: Final = 0.62
 """Share of letters unchanged that `ALIKE_MIN` asks for, rounded down."""
 
@@ -51,7 +57,10 @@ class NameIndex:
         filed: dict[str, list[int]] = defaultdict(list)
         merged: dict[str, list[int]] = defaultdict(list)
         spellings: dict[str, set[str]] = defaultdict(set)
+        respaced: dict[str, list[int]] = defaultdict(list)
         for number, form in enumerate(forms):
+            if form.joined:
+                respaced[form.joined].append(number)
             if len(form.tokens) > TOKENS_MAX:
                 continue
             for token in set(form.weighty):
@@ -61,6 +70,7 @@ class NameIndex:
             for first, second in pairwise(form.tokens):
                 merged[fold(first + second)].append(number)
         self._forms = forms
+        self._respaced = dict(respaced)
         self._of_kind = {
             kind: frozenset(number for number, one in enumerate(kinds) if one == kind) for kind in set(kinds)
         }
@@ -76,11 +86,12 @@ class NameIndex:
         """For each weighty token of the query the listed tokens like it, with their likeness."""
         return {token: self._find(token).words for token in query.weighty}
 
-    def candidates(self, query: NameForm, kind: EntryKind, floor: float) -> Iterable[int]:
+    def candidates(self, query: NameForm, kind: EntryKind, floor: float) -> set[int]:
         """The numbers of the names worth scoring, for scores of `floor` and above.
 
         A name of another kind is worth it only when all of the query's tokens are in it.
         """
+        respaced = self._respaced.get(query.joined, ())
         tokens = tuple(dict.fromkeys(query.weighty))
         found = [self._find(token) for token in tokens]
         merged = self._by_merged_tokens(query, tokens)
@@ -90,9 +101,9 @@ class NameIndex:
         if len(same_kind) < len(agreeing):
             agreeing = same_kind.union(_in_all(sets))
         numbers = self._of_fitting_weight(query, agreeing, floor)
-        if len(numbers) <= _FEW or len(tokens) == 1:
-            return numbers
-        return self._told_apart(numbers, found, _NONE.union(*(more for more in merged if more)))
+        if len(numbers) > _FEW and len(tokens) > 1:
+            numbers = self._told_apart(numbers, found, _NONE.union(*(more for more in merged if more)))
+        return {*numbers, *respaced}
 
     def _by_merged_tokens(self, query: NameForm, tokens: tuple[str, ...]) -> list[frozenset[int] | None]:
         """For each token the names that have it in one word with its neighbour, or the other way round."""
@@ -127,8 +138,7 @@ class NameIndex:
         for at, one in enumerate(found):
             for word in one.words:
                 alike[word] |= 1 << at
-        rare = {at for at, one in enumerate(found) if len(one.names) <= RARE_MAX}
-        if len(found) == _PAIR and rare:
+        if len(found) == _PAIR and any(len(one.names) <= RARE_BESIDE_UNKNOWN_MAX for one in found):
             enough = 1
         kept: list[int] = []
         for number in numbers:
@@ -191,9 +201,9 @@ def _near_table(spellings: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, 
 
 def _near_keys(word: str) -> set[str]:
     """What a word shares with those one letter away: itself, and itself with any one letter left out."""
-    keys = {word[:at] + word[at + 1 :] for at in range(len(word))} if len(word) > _PAIR else set()
-    keys.add(word)
-    return keys
+    if not _PAIR < len(word) <= LETTERS_MAX:
+        return {word}
+    return {word, *(word[:at] + word[at + 1 :] for at in range(len(word)))}
 
 
 def _vowelless(folded: str) -> str:
@@ -216,8 +226,8 @@ def _agreeing(sets: list[frozenset[int]]) -> set[int]:
     if len(sets) <= 1:
         return set().union(*sets)
     if len(sets) == _PAIR:
-        rare = (found for found in sets if len(found) <= RARE_MAX)
-        return set(sets[0] & sets[1]).union(*rare)
+        most = RARE_MAX if all(sets) else RARE_BESIDE_UNKNOWN_MAX
+        return set(sets[0] & sets[1]).union(*(found for found in sets if len(found) <= most))
     misses = _misses(len(sets))
     enough = len(sets) - misses
     by_size = sorted(sets, key=len)

@@ -15,6 +15,7 @@ from rigour.text import ascii_text
 
 from activities.screening.lists.entries import EntryKind
 from activities.screening.words import (
+    ARABIC_ARTICLES,
     INITIAL_WEIGHT,
     NUMBER_WEIGHT,
     entity_weight,
@@ -24,7 +25,7 @@ from activities.screening.words import (
 TOKENS_MAX: Final = 24
 """Tokens of a name that are compared fuzzily: longer texts are lists of names, compared exactly only."""
 
-_GLUED_DOT: Final = re.compile(r"(?<=\w\w)\.(?=\w)")
+_GLUED_DOT: Final = re.compile(r"(?<=\w\w)\.(?=\w)|\.(?=\w\w)")
 WEIGHTY: Final = 0.5
 """A token of at least this weight can carry a match; lighter ones only support it."""
 
@@ -64,6 +65,7 @@ def name_form(name: str, kind: EntryKind) -> NameForm:
     key = " ".join(sorted(tokens))
     if kind == "person":
         spoken = _tokens(_in_speaking_order(clean)) if "," in clean or "." in clean else tokens
+        spoken = _with_servant_of(spoken)
         weights = _weights(spoken, person_weight)
     else:
         spoken = _tokens(replace_org_types_compare(clean, generic=True)) or tokens
@@ -91,6 +93,17 @@ def _in_speaking_order(clean: str) -> str:
     """A person's "family, given" turned round, and initials set apart ("j.r." is two)."""
     family, comma, given = clean.partition(",")
     return (f"{given} {family}" if comma else clean).replace(".", ". ")
+
+
+def _with_servant_of(tokens: list[str]) -> list[str]:
+    """The tokens with "abd al" as one word, as it is in "abdul rahman"."""
+    joined: list[str] = []
+    for token in tokens:
+        if joined and joined[-1] == "abd" and token in ARABIC_ARTICLES:
+            joined[-1] = "abdal"
+        else:
+            joined.append(token)
+    return joined
 
 
 def _tokens(clean: str) -> list[str]:

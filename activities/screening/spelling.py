@@ -46,8 +46,8 @@ def fold(token: str) -> str:
     if not token.isascii() or token.isdigit():
         return token
     sounded = _SOUND.sub(lambda found: _SOUNDS[found[0]], token)
-    quiet = sounded[:1] + sounded[1:].replace("h", "")
-    return _DOUBLED.sub(r"\1", _SLAVIC_END.sub("v", quiet))
+    single = _DOUBLED.sub(r"\1", _SLAVIC_END.sub("v", sounded))
+    return single[:1] + single[1:].replace("h", "")
 
 
 def skeleton(folded: str) -> str:
@@ -107,11 +107,16 @@ def _similarity(left: _Token, right: _Token) -> float:
         return INITIAL if one[0] == other[0] and len(one) != len(other) else 0.0
     if one.isdigit() or other.isdigit():
         return 0.0
-    if left.spelling and not left.spelling.isdisjoint(right.spelling):
+    if left.spelling and right.spelling:
+        return _of_well_known(left, right)
+    return SAME_SOUND if left.folded == right.folded else _by_letters(left, right)
+
+
+def _of_well_known(left: _Token, right: _Token) -> float:
+    """Two well-known names are not slips of the pen for each other, however close their letters."""
+    if not left.spelling.isdisjoint(right.spelling):
         return SPELLING
-    if left.folded == right.folded:
-        return SAME_SOUND
-    return _by_letters(left, right)
+    return 0.0 if left.same.isdisjoint(right.same) else OTHER_LANGUAGE
 
 
 def _by_letters(left: _Token, right: _Token) -> float:

@@ -67,6 +67,114 @@ _SPELLINGS: Final = """
     stephen steven
     catherine katherine kathryn
     elizabeth elisabeth
+    abd abdul abdel abdal abdu abdur abdoul abdol abdil
+    hamid hameed hamed
+    hamad hammad
+    hamdan hemdan
+    hamza hamzah hamze hamsa
+    jamal gamal djamal cemal jemal
+    jamil djamil jameel cemil
+    kamal kemal kamel
+    kamil
+    salim salem selim saleem
+    salam
+    salman selman
+    saleh salih salah saalih
+    salma
+    samir sameer
+    amir ameer emir
+    amin ameen emin
+    amina aminah
+    abbas abas
+    rahim raheem
+    rahman rehman rachman
+    nasir nasser naser nasr
+    nasim naseem
+    mansour mansur mansoor
+    mustafa mostafa moustafa moustapha
+    murad mourad morad
+    tariq tarek tarik tareq
+    faisal faysal feisal
+    fahd fahad
+    bilal belal
+    hilal
+    bashir basheer bachir
+    bakr bakir baker
+    badr bader
+    khalil khaleel halil
+    jalil jaleel djalil
+    jaber jabir gaber
+    hakim hakeem
+    habib habeeb
+    haidar haydar haider hayder
+    idris idriss edris
+    imran omran emran
+    iqbal eqbal
+    latif lateef
+    majid majeed magid
+    malik maalik
+    marwan marouane
+    munir mounir moneer
+    nabil nabeel
+    naji nagi
+    najib nadjib nageeb
+    nur noor nour
+    qadir kader qader kadir gader
+    ramadan ramazan ramzan
+    reza rida ridha
+    sabri sabry
+    sadiq sadik sadeq
+    shahid shaheed
+    sharif shareef cherif sherif
+    tahir taher
+    talib taleb
+    walid waleed oualid
+    yasin yassin yaseen yassine
+    yasir yaser yasser
+    younis younes yunus yunis younous
+    zaki zeki
+    zayd zaid zayed
+    zahra zohra
+    layla leila laila leyla
+    aziz azeez
+    anwar anouar enver
+    ayman aymen
+    adel adil
+    akram ekrem
+    ali aly
+    asad assad
+    asif asef
+    farid fareed ferid
+    farouk faruq farooq faruk
+    fuad fouad
+    ghassan gassan
+    ivan iwan
+    ivanov iwanow
+    petrov petroff
+    carlos
+    juan
+    jose
+    luis
+    miguel
+    maria
+    mario
+    marco
+    marcos
+    manuel
+    pedro
+    pablo
+    antonio
+    garcia
+    gonzalez gonzales
+    rodriguez rodrigues
+    hernandez hernandes
+    martinez
+    lopez lopes
+    perez peres
+    sanchez sanches
+    ramirez
+    ramos
+    torres
     wang wong
     zhang chang cheung
     chen chan

@@ -5,9 +5,13 @@ These are our own tables, kept short on purpose: a word that is not here counts 
 
 from typing import Final
 
+from activities.screening.spelling import fold
+
 INITIAL_WEIGHT: Final = 0.4
 NUMBER_WEIGHT: Final = 1.3
 """Numbers tell ships, branches and brigades apart."""
+
+ARABIC_ARTICLES: Final = frozenset(("al", "el", "ul", "ur", "ar", "as", "ash", "az", "ad", "an", "at"))
 
 _PARTICLE: Final = 0.2
 _TITLE: Final = 0.15
@@ -30,6 +34,9 @@ _TITLES: Final = """
 _LEGALS: Final = """
     llc jsc ltd limited inc incorporated corp corporation co company companies sa sas sarl srl spa ag
     gmbh kg plc bv nv oy ab as aps asa ooo oao zao pao pjsc pvt private lp llp fze fzc fzco fz est
+    soe sal rl jscl jscc spr stichting sherkat va ve wa en to fi lil sp
+    cia cie scs sac obshchestvo aktsionernoe ogranichennoi otvetstvennostyu zakrytoe otkrytoe publichnoe
+    sociedad anonima responsabilidad limitada capital variable societe anonyme gesellschaft stock joint
     sdn bhd pte pty cv de c v sl ca ltda eirl spol sro kft doo dd ad eood ood the of and for y et und e
     la le el los las des du del di da al van von der den
 """.split()  # noqa: SIM905 - a table of words reads best as text
@@ -42,6 +49,8 @@ _TRADES: Final = """
     consulting corporation comercial comercializadora inversiones distribuidora exchange money network
     foods food market markets supermarket marine maritime airlines airways aviation hotel construcciones
     constructora agropecuaria transportes ganadera inmobiliaria importadora exportadora
+    industrias comercio internacional servicios agropecuarias agricola agricolas grupo compania credit
+    construccion inversion manufacturing production security offshore overseas financial finance business
     brigade brigades front movement army party union committee relief charity society research
 """.split()  # noqa: SIM905 - a table of words reads best as text
 
@@ -65,25 +74,41 @@ _ENTITY: Final[dict[str, float]] = {
 _MISSPELLABLE: Final = 6
 """Letters from which on a word one letter off still counts as the light word it was meant to be."""
 
+_LETTERS_MAX: Final = 40
+"""Letters of a word that can be a misspelt one: longer ones are no words of a name."""
+
+_CLIPPED: Final = frozenset(("ltda", "gmbh"))
+"""Short forms that no word starts like, so that they are known with a letter wrong though short."""
+
+_CLIPPED_START: Final = frozenset(word[:2] for word in _CLIPPED)
+_SOUNDING: Final = 3
+"""Letters from which on a word that sounds like a light word counts as it."""
+
 
 def _one_letter_out(word: str) -> set[str]:
     return {word[:at] + word[at + 1 :] for at in range(len(word))}
 
 
-_MISSPELLED: Final[dict[str, str]] = {
-    cut: word for word in _ENTITY if len(word) >= _MISSPELLABLE for cut in _one_letter_out(word) | {word}
+_MEANT: Final[dict[str, str]] = {
+    **{
+        cut: word
+        for word in _ENTITY
+        if len(word) >= _MISSPELLABLE or word in _CLIPPED
+        for cut in _one_letter_out(word)
+    },
+    **{fold(word): word for word in _ENTITY if len(fold(word)) >= _SOUNDING},
+    **{word: word for word in _ENTITY},
 }
+"""Every light word by itself, by its sound, and by itself with one letter left out."""
 
 
 def entity_weight(token: str) -> float:
     """What a word of an entity's name weighs, also where a light word has one letter wrong."""
-    weight = _ENTITY.get(token)
-    if weight is None and len(token) >= _MISSPELLABLE - 1:
-        meant = _MISSPELLED.get(token) or next(
-            (_MISSPELLED[cut] for cut in sorted(_one_letter_out(token)) if cut in _MISSPELLED), None
-        )
-        weight = None if meant is None else _ENTITY[meant]
-    return 1.0 if weight is None else weight
+    meant = _MEANT.get(token) or _MEANT.get(fold(token))
+    clipped = len(token) <= _MISSPELLABLE - 1 and token[:2] in _CLIPPED_START
+    if meant is None and (clipped or _MISSPELLABLE - 1 <= len(token) <= _LETTERS_MAX):
+        meant = next((_MEANT[cut] for cut in sorted(_one_letter_out(token)) if cut in _MEANT), None)
+    return 1.0 if meant is None else _ENTITY[meant]
 
 
 def person_weight(token: str) -> float:

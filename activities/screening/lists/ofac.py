@@ -94,7 +94,7 @@ def _rows(list_id: str, content: bytes, *, columns: int, marked: bool) -> Iterat
     body, mark, rest = text.partition(_END_MARK)
     if rest.strip():
         raise ListUnreadableError(list_id, "a file goes on after its end mark")
-    if marked and not (mark and body.endswith("\n")):
+    if marked and not (mark and (not body or body.endswith("\n"))):
         raise ListUnreadableError(list_id, "a file is cut short: its end mark is missing")
     try:
         for row in csv.reader(io.StringIO(body, newline=""), strict=True):
