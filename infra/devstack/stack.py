@@ -33,6 +33,7 @@ class Stack:
         self.postgres = Postgres(self._folder, elsewhere=os.environ.get("DATABASE_URL", ""))
         vault = os.environ.get("VAULT_ADDR", "") if os.environ.get("VAULT_TOKEN") else ""
         self.openbao = OpenBao(self._folder, elsewhere=vault)
+        self._workers = workers_of(self._folder)
 
     @property
     def state_dir(self) -> Path:
@@ -109,7 +110,7 @@ class Stack:
     @property
     def workers(self) -> tuple[WorkerProcess, ...]:
         """The two workers, which run beside the servers when they were started."""
-        return workers_of(self._folder)
+        return self._workers
 
     def start_workers(self) -> dict[str, bool]:
         """Starts both workers; gives for each whether it was started now.
