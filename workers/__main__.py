@@ -1,15 +1,17 @@
 """Runs one worker: `python -m workers provisioning` or `python -m workers custody`.
 
-SIGTERM and SIGINT drain: no new task is taken, running activities end or are cancelled, then the process
-ends. It may be killed at any instant and run many times over.
+SIGTERM and SIGINT drain: no new task is taken, running activities end or are cut short, then the process
+ends with 0. It may be killed at any instant and run many times over.
 """
 
 import asyncio
 import os
 import signal
 import sys
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import TypeVar
 
 import structlog
 from temporalio.client import Client
@@ -20,17 +22,24 @@ from activities.custody.hardening import harden_process
 from activities.failures import WalletworksError
 from workers.client import connect
 from workers.health import Health
-from workers.liveness import LivenessInterceptor
+from workers.liveness import LivenessInterceptor, report_seen
+from workers.logs import configure_logs, told_of
 from workers.preflight import require_exact_rights
 from workers.raw_inputs import RAW_INPUTS
 from workers.roster import ROLES, Role, Tools, activities_of, open_database, open_transit
 from workers.settings import Settings, SettingsError, load_settings
-from workers.telemetry import configure_logs, configure_telemetry
+from workers.telemetry import configure_telemetry
+
+Gives = TypeVar("Gives")
 
 DRAIN = timedelta(seconds=30)
 """How long running activities may go on after SIGTERM; the fence makes cutting them short harmless."""
 
+CUT_SHORT_SECONDS = 35.0
+"""After SIGTERM, when the process ends whatever still hangs in it: a call that waits for a dead service."""
+
 CONNECT_WAIT_SECONDS = 1.0
+"""Between two tries to reach Temporal."""
 
 HEALTH_PORT_VARIABLE = "WALLETWORKS_HEALTH_PORT"
 """Comes before the settings, so that several workers of a role can run on one host."""
@@ -58,6 +67,9 @@ def main() -> int:
     except WalletworksError as error:
         _log.error("the worker does not start", role=name, error=error.type, reason=error.message)
         return 1
+    except Exception as error:  # noqa: BLE001 - a crash too is one line without values
+        _log.error("the worker ends", role=name, **told_of(error))
+        return 1
     return 0
 
 
@@ -67,27 +79,54 @@ async def _work(name: str, role: Role, settings: Settings) -> None:
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
     section = role.section(settings)
-    provider = configure_telemetry(settings.telemetry, service=name)
+    telemetry = configure_telemetry(settings.telemetry, service=name)
     health = Health(role=name)
+    report_seen(name, lambda: health.state == "polling")
     server = await health.serve(int(os.environ.get(HEALTH_PORT_VARIABLE, section.health_port)))
     port = server.sockets[0].getsockname()[1]
     _log.warning("worker starts", role=name, queue=role.queue, pid=os.getpid(), port=port)
     database, transit = open_database(section), open_transit(settings, section)
     try:
-        await require_exact_rights(role, database=database, transit=transit)
-        client = await _connected(settings, name)
-        tools = Tools(settings=settings, client=client, database=database, transit=transit)
-        with ThreadPoolExecutor(section.activity_slots) as threads:
-            async with _worker(role, tools, threads):
-                health.state = "polling"
-                _log.warning("worker polls", role=name, queue=role.queue, pid=os.getpid(), port=port)
-                await stop.wait()
-                health.state = "draining"
-                _log.warning("worker drains", role=name, pid=os.getpid())
+        checked = await _unless(stop, require_exact_rights(role, database=database, transit=transit))
+        client = await _unless(stop, _connected(settings, name)) if checked else None
+        if client is not None:
+            tools = Tools(settings=settings, client=client, database=database, transit=transit)
+            await _poll(role, tools, health, stop)
     finally:
+        _log.warning("worker ends", role=name, pid=os.getpid())
         server.close()
         database.close()
-        provider.shutdown()
+        telemetry.close()
+
+
+async def _poll(role: Role, tools: Tools, health: Health, stop: asyncio.Event) -> None:
+    """Takes tasks until told to stop, then lets the running ones end."""
+    slots = role.section(tools.settings).activity_slots
+    with ThreadPoolExecutor(slots) as threads:
+        async with _worker(role, tools, threads):
+            health.state = "polling"
+            _log.warning("worker polls", role=health.role, queue=role.queue, pid=os.getpid())
+            await stop.wait()
+            health.state = "draining"
+            _log.warning("worker drains", role=health.role, pid=os.getpid())
+            asyncio.get_running_loop().call_later(CUT_SHORT_SECONDS, _cut_short, health.role)
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[None, None, Gives]) -> Gives | None:
+    """Gives what the work gives; None when told to stop before it is done."""
+    doing, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if doing.done():
+        return doing.result()
+    doing.cancel()
+    return None
+
+
+def _cut_short(name: str) -> None:
+    """Ends the process though something hangs: the fence and the tasks' retries make it harmless."""
+    _log.warning("running activities are cut short", role=name, pid=os.getpid())
+    os._exit(0)
 
 
 def _worker(role: Role, tools: Tools, threads: ThreadPoolExecutor) -> Worker:

@@ -1,4 +1,7 @@
-"""A worker's liveness answer: HTTP 200 with its role and uptime while its event loop turns."""
+"""A worker's liveness answer over HTTP on the loopback, while its event loop turns.
+
+`/live` answers 200 in every state; `/ready` answers 200 only while the worker polls, else 503.
+"""
 
 import asyncio
 import json
@@ -24,18 +27,19 @@ class Health:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(_REQUEST_SECONDS_MAX):
-                await reader.read(_REQUEST_BYTES_MAX)
-                writer.write(self._response())
+                request = await reader.read(_REQUEST_BYTES_MAX)
+                writer.write(self._response(asks_ready=request.startswith(b"GET /ready ")))
                 await writer.drain()
         except (TimeoutError, ConnectionError):
             return
         finally:
             writer.close()
 
-    def _response(self) -> bytes:
+    def _response(self, *, asks_ready: bool) -> bytes:
         uptime = int(time.monotonic() - self.started)
         body = json.dumps({"role": self.role, "state": self.state, "uptime_seconds": uptime}).encode()
-        status = b"503 Service Unavailable" if self.state == "starting" else b"200 OK"
+        refuses = asks_ready and self.state != "polling"
+        status = b"503 Service Unavailable" if refuses else b"200 OK"
         return (
             b"HTTP/1.1 " + status + b"\r\nContent-Type: application/json\r\nConnection: close\r\n"
             b"Content-Length: " + str(len(body)).encode() + b"\r\n\r\n" + body

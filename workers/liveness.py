@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
@@ -11,13 +12,32 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
+from activities.failures import WalletworksError
+
 BEAT_SECONDS = 2.0
 """Between two heartbeats; the heartbeat timeout is five of them."""
 
+_SECONDS_BUCKETS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+"""From a claimed batch to a stream over a large source."""
+
 _meter = metrics.get_meter("walletworks")
-_seconds = _meter.create_histogram("walletworks.activity.seconds", unit="s")
+_seconds = _meter.create_histogram(
+    "walletworks.activity.seconds", unit="s", explicit_bucket_boundaries_advisory=_SECONDS_BUCKETS
+)
 _failures = _meter.create_counter("walletworks.activity.failures")
 _log = structlog.get_logger()
+
+
+def report_seen(role: str, is_polling: Callable[[], bool]) -> None:
+    """Reports the time (seconds since 1970) as the metric `walletworks.worker.seen` while a worker polls.
+
+    A dead worker's last value stays behind, however long a collector repeats it: its age is the alert.
+    """
+
+    def look(_: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
+        return [metrics.Observation(time.time(), {"role": role})] if is_polling() else []
+
+    _meter.create_observable_gauge("walletworks.worker.seen", [look], unit="s")
 
 
 class LivenessInterceptor(Interceptor):
@@ -55,10 +75,15 @@ async def _beat(*, in_thread: bool) -> None:
 
 
 def _note_failure(name: str, error: Exception) -> None:
-    """Logs the error's type and our own fixed sentences only: foreign text may repeat what it was given."""
+    """Logs the error's type, and the sentence only of our own: foreign text may repeat what it was given."""
     kind = (error.type or "ApplicationError") if isinstance(error, ApplicationError) else type(error).__name__
     _failures.add(1, {"activity": name, "error": kind})
     info = activity.info()
     _log.warning(
-        "activity failed", activity=name, error=kind, attempt=info.attempt, workflow_id=info.workflow_id
+        "activity failed",
+        activity=name,
+        error=kind,
+        reason=error.message if isinstance(error, WalletworksError) else None,
+        attempt=info.attempt,
+        workflow_id=info.workflow_id,
     )

@@ -20,8 +20,8 @@ WAIT_SECONDS = 2.0
 _log = structlog.get_logger()
 
 
-async def require_exact_rights(role: Role, *, database: Database, transit: Transit) -> None:
-    """Returns once both services have confirmed the role's rights.
+async def require_exact_rights(role: Role, *, database: Database, transit: Transit) -> bool:
+    """Gives true once both services have confirmed the role's rights.
 
     Raises: AccessDeniedError when the role can do more than it must, or less.
     """
@@ -29,6 +29,7 @@ async def require_exact_rights(role: Role, *, database: Database, transit: Trans
     await _once_reachable(
         lambda: transit.require_exactly(role.key_service_needs, never=role.key_service_never)
     )
+    return True
 
 
 def _require_database(role: Role, database: Database) -> None:

@@ -132,6 +132,13 @@ def _custody(tools: Tools) -> list[Any]:
     ]
 
 
+def _custody_section(settings: Settings) -> RoleSettings:
+    """Custody's section, refused before anything is opened when its own files are not named."""
+    _own(settings.custody.trust_path, "custody.trust_path")
+    _own(settings.custody.policies_path, "custody.policies_path")
+    return settings.custody
+
+
 def _own(path: Path | None, field: str) -> Path:
     """Custody believes its own mounted files only, so it does not start without them."""
     if path is None:
@@ -165,7 +172,7 @@ ROLES: Final[Mapping[str, Role]] = {
         database_role="walletworks_custody",
         key_service_needs=KEY_SERVICE_NEEDS,
         key_service_never=KEY_SERVICE_NEVER,
-        section=lambda settings: settings.custody,
+        section=_custody_section,
         build=_custody,
     ),
 }

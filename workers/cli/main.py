@@ -11,6 +11,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from workers.cli.called import CALLED
 from workers.cli.exits import CommandError, Exit
 from workers.cli.output import errors, shown
 
@@ -60,6 +61,7 @@ class CommandTable(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Gives the command that is to run, loaded."""
         name, _, rest = super().resolve_command(ctx, args)
+        CALLED.set(f"walletworks {name}")
         return name, load(str(name)), rest
 
 

@@ -23,8 +23,10 @@ from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.contracts.shapes import PROVISIONING_QUEUE, Document
+from workers.cli.called import CALLED
 from workers.cli.exits import CommandError, Exit
 from workers.client import connect
+from workers.logs import silence_logs
 from workers.settings import Settings, SettingsError, load_settings
 from workers.telemetry import configure_telemetry
 
@@ -94,17 +96,18 @@ def run(work: Callable[[Session], Awaitable[Gives]], *, settings_path: Path | No
 
 
 async def _run(work: Callable[[Session], Awaitable[Gives]], settings: Settings) -> Gives:
-    provider = configure_telemetry(settings.telemetry, service="cli")
+    silence_logs()
+    telemetry = configure_telemetry(settings.telemetry, service="cli")
     try:
         client = await _connect(settings)
-        with trace.get_tracer("walletworks").start_as_current_span("walletworks"):
+        with trace.get_tracer("walletworks").start_as_current_span(CALLED.get()):
             return await work(Session(settings, client))
     except (WorkflowUpdateFailedError, ActivityFailureError, WorkflowQueryFailedError) as error:
         raise CommandError(_innermost(error)) from error
     except RPCError as error:
         raise _from_rpc(error, settings) from error
     finally:
-        provider.shutdown()
+        telemetry.close()
 
 
 async def _connect(settings: Settings) -> Client:
