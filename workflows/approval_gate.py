@@ -19,10 +19,12 @@ class ApprovalGates:
         self._steps = steps
         self._publish = publish
 
-    async def open(self, gate: str, digest: str, terms: GateTerms) -> GateStanding:
-        """Opens a gate, or finds it open with its first expiry."""
+    async def open(
+        self, gate: str, digest: str, terms: GateTerms, *, wait_hours: float = 0.0
+    ) -> GateStanding:
+        """Opens a gate for `wait_hours`, or as long as its terms say; a gate found open keeps its expiry."""
         expires_at = self._state.gate_until.get(gate) or stamp(
-            workflow.now() + timedelta(hours=terms.wait_hours)
+            workflow.now() + timedelta(hours=wait_hours or terms.wait_hours)
         )
         standing = await self._steps.provisioning(
             Approvals.open_gate,
@@ -43,7 +45,7 @@ class ApprovalGates:
         """Gives approved, rejected or expired, once the gate is closed as such in the database."""
         standing = await self.open(gate, digest, terms)
         until = datetime.fromisoformat(self._state.gate_until[gate])
-        reminders = _reminders(until, terms)
+        reminders = _reminders(until, terms, now=workflow.now())
         self._state.waiting = Waiting(kind="approval", name=gate, until=self._state.gate_until[gate])
         self._publish()
         while not _decided(standing) and workflow.now() < until:
@@ -109,12 +111,12 @@ def _outcome(standing: GateStanding) -> str:
     return "approved" if standing.satisfied else "expired"
 
 
-def _reminders(until: datetime, terms: GateTerms) -> list[tuple[datetime, str]]:
+def _reminders(until: datetime, terms: GateTerms, *, now: datetime) -> list[tuple[datetime, str]]:
     """The moments to remind and to escalate, still ahead, and at last the expiry itself."""
     opened = until - timedelta(hours=terms.wait_hours)
     planned = [
         (opened + timedelta(hours=terms.remind_hours), "reminder"),
         (opened + timedelta(hours=terms.escalate_hours), "escalation"),
     ]
-    ahead = sorted((moment, level) for moment, level in planned if workflow.now() < moment < until)
+    ahead = sorted((moment, level) for moment, level in planned if now < moment < until)
     return [*ahead, (until, "expiry")]

@@ -59,6 +59,3 @@ UNCLAIMED_TIMEOUT = timedelta(minutes=2)
 
 COMPENSATION_PAUSE = timedelta(seconds=30)
 """Between two rounds of a compensation that failed; there is no last round."""
-
-HANDLERS_WAIT = timedelta(minutes=10)
-"""How long an ending run lets its message handlers finish; their activities are bounded well below."""

@@ -29,7 +29,13 @@ from workflows.batch_messages import BatchMessages
 from workflows.batch_plan import Wave, plan_shards, plan_waves
 from workflows.batch_state import BatchState, Waiting, WaveState
 from workflows.endings import EndEarly, Ending, as_failure
-from workflows.limits import REQUEST_BYTES_MAX, RUN_EVENTS_MAX, SHARDS_PER_RUN, STREAM_TIMEOUT
+from workflows.limits import (
+    ABORT_GATE_HOURS,
+    REQUEST_BYTES_MAX,
+    RUN_EVENTS_MAX,
+    SHARDS_PER_RUN,
+    STREAM_TIMEOUT,
+)
 from workflows.message_desk import MessageDesk
 from workflows.messages import one_object
 from workflows.shard_window import ShardWindow
@@ -146,7 +152,8 @@ class ProvisionBatch(BatchMessages):
         if plan.outcome == "refused":
             raise EndEarly("refused", reasons=plan.reasons)
         if "rollback" in plan.gates:
-            await self._gates.open("rollback", plan.plan_digest, plan.gates["rollback"])
+            terms = plan.gates["rollback"]
+            await self._gates.open("rollback", plan.plan_digest, terms, wait_hours=ABORT_GATE_HOURS)
         await self._pass_gate("compliance", plan.plan_digest)
 
     async def _screen(self) -> None:

@@ -1,0 +1,1 @@
+"""Tests of what workflows decide without an engine."""
