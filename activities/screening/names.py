@@ -53,11 +53,6 @@ def is_comparable(name: str) -> bool:
     return bool(_tokens(_clean(name)))
 
 
-def exact_key(name: str) -> str:
-    """The key two names share when they are the same but for case, accents, punctuation and order."""
-    return " ".join(sorted(_tokens(_clean(name))))
-
-
 def name_form(name: str, kind: EntryKind) -> NameForm:
     """The comparable form of a name borne by a person, or by an entity or other thing."""
     clean = _clean(name)

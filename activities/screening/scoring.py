@@ -9,13 +9,13 @@ from typing import Final, NamedTuple
 
 from activities.screening.names import TOKENS_MAX, WEIGHTY, NameForm
 
-EXTRA_IN_QUERY: Final = 0.55
+EXTRA_IN_QUERY: Final = 0.5
 """Share of its weight that an unpaired word of the query costs."""
 
 EXTRA_IN_LISTED: Final = 0.26
 """The same for the listed name: people leave out middle names, lists seldom do."""
 
-EXTRA_BESIDE_DOUBT: Final = 2.0
+EXTRA_BESIDE_DOUBT: Final = 1.5
 """How many times more extra words cost where a paired word is doubtful too."""
 
 CONTRADICTION: Final = 1.1

@@ -36,10 +36,10 @@ _SPELLINGS: Final = """
     aisha aysha ayesha aicha ayse
     mariam maryam miriam meryem
     zaynab zainab zeinab zeynep
-    alexander aleksandr alexandre oleksandr aleksander aleksandar
+    alexander aleksandr alexandre oleksandr aleksander aleksandar aliaksandr olexander
     alexei aleksei alexey aleksey oleksiy
     andrei andrey andrii andriy andrew
-    dmitri dmitry dimitri dmitrii dmytro
+    dmitri dmitry dimitri dmitrii dmitriy dmytro dmytriy dzmitry
     evgeny yevgeny evgeni yevgeni evgenii yevhen eugene
     georgi georgy georgiy georgii
     grigory grigori grigoriy hryhorii
@@ -194,6 +194,17 @@ _SPELLINGS: Final = """
     hyon hyun hyeon
     song sung seong
     chol chul cheol
+    kyu gyu
+    cho jo
+    chun jun joon
+    kang gang
+    ko go koh
+    ku gu koo goo
+    pae bae
+    tae dae
+    chon jon jeon
+    chi ji jee
+    su soo
 """
 _SAME_NAME: Final = """
     muhammad mohammed mohamed mehmet mahomet mamadou

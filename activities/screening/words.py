@@ -18,9 +18,16 @@ _TITLE: Final = 0.15
 _LEGAL: Final = 0.1
 _TRADE: Final = 0.45
 _PLACE: Final = 0.6
+_PATRONYMIC: Final = 0.5
+"""Slavic patronymics are left out as often as given; two that differ still tell two people apart."""
+
+_PATRONYMIC_ENDS: Final = (
+    "ovich", "evich", "avich", "ovych", "evych", "ovna", "evna", "avna", "ivna", "owna", "ewna",
+    "awna", "auna", "euna",
+)  # fmt: skip
 
 _PARTICLES: Final = """
-    al el ul ur as ash az ad an ar at il bin ben ibn ould wuld bint bte binti ap y e i de da das do dos
+    al el ul ur as ash az ad an ar at bin ben ibn ould wuld bint bte binti ap y e i de da das do dos
     del della dello di du la las le les los lo van von der den ter ten zu zur und and of the te
     st san santa
 """.split()  # noqa: SIM905 - a table of words reads best as text
@@ -113,4 +120,7 @@ def entity_weight(token: str) -> float:
 
 def person_weight(token: str) -> float:
     """What a word of a person's name weighs."""
-    return _PERSON.get(token, 1.0)
+    weight = _PERSON.get(token)
+    if weight is None:
+        weight = _PATRONYMIC if token.endswith(_PATRONYMIC_ENDS) else 1.0
+    return weight
