@@ -18,7 +18,7 @@ COMPILE := uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 -
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down stack-status check format test lock
+.PHONY: help setup demo up down stack-status check format test lock
 
 help: ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,7 +34,10 @@ $(STAMP): $(LOCK) pyproject.toml
 	@$(PIP) --no-deps --no-build-isolation --no-index -e .
 	@touch $@
 
-up: setup ## Start Temporal, PostgreSQL and OpenBao and keep them running
+demo: setup ## Run a real batch of 1,000 subjects from a file to a verified bundle (starts what it needs)
+	@$(BIN)/python -m infra.demo
+
+up: setup ## Start Temporal, PostgreSQL, OpenBao and both workers, and keep them running
 	@$(BIN)/python -m infra.devstack up
 
 down: setup ## Stop them; the data stays
