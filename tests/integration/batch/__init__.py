@@ -1,0 +1,1 @@
+"""Whole batches on the real servers with real worker processes, from start to bundle."""
