@@ -117,12 +117,17 @@ class Stack:
 
         Raises: StackError with the end of a worker's log when it ends instead.
         """
-        return {worker.name: worker.start() for worker in self.workers}
+        self._must_exist()
+        with self._folder.locked():
+            started = {worker.name: worker.launch() for worker in self.workers}
+            for worker in self.workers:
+                worker.await_polling()
+        return started
 
     def stop_workers(self) -> None:
-        """Lets both workers drain, then ends them."""
-        for worker in self.workers:
-            worker.stop()
+        """Lets both workers drain at the same time, then ends them."""
+        with ThreadPoolExecutor(max_workers=len(self.workers)) as pool:
+            list(pool.map(WorkerProcess.stop, self.workers))
 
     def seal(self) -> None:
         """Seals the key service."""

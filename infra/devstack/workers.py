@@ -47,6 +47,12 @@ class WorkerProcess:
 
         Raises: StackError when it ends instead, with the end of its log.
         """
+        fresh = self.launch()
+        self.await_polling()
+        return fresh
+
+    def launch(self) -> bool:
+        """Begins the process, which is not ready yet; gives False when it ran already."""
         fresh = self.process.pid is None
         if fresh:
             self._folder.settle_ports((self.name,))
@@ -56,8 +62,20 @@ class WorkerProcess:
             ]
             command = ["/usr/bin/env", *variables, sys.executable, "-m", "workers", self.role]
             self.process.spawn(command, cwd=REPOSITORY)
-        self._await_polling()
         return fresh
+
+    def await_polling(self) -> None:
+        """Waits until the worker takes tasks.
+
+        Raises: StackError when it ends instead, with the end of its log.
+        """
+        deadline = time.monotonic() + READY_SECONDS
+        while self.answer() != "polling":
+            if self.process.pid is None:
+                raise StackError(f"{self.name} ended while it started", log_end=self.process.log_end())
+            if time.monotonic() > deadline:
+                raise StackError(f"{self.name} does not poll yet", log_end=self.process.log_end())
+            time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
         """Lets the worker drain, then ends it."""
@@ -86,15 +104,6 @@ class WorkerProcess:
             return ""
         answer = call("GET", f"http://127.0.0.1:{self.port}/live")
         return str(answer.body.get("state", "")) if answer else ""
-
-    def _await_polling(self) -> None:
-        deadline = time.monotonic() + READY_SECONDS
-        while self.answer() != "polling":
-            if self.process.pid is None:
-                raise StackError(f"{self.name} ended while it started", log_end=self.process.log_end())
-            if time.monotonic() > deadline:
-                raise StackError(f"{self.name} does not poll yet", log_end=self.process.log_end())
-            time.sleep(POLL_SECONDS)
 
 
 def workers_of(folder: StateFolder) -> tuple[WorkerProcess, ...]:
