@@ -1,6 +1,7 @@
 """`python -m infra.devstack up|workers|down|status|env`: the stack from the command line."""
 
 import argparse
+import os
 import shlex
 import sys
 import time
@@ -9,7 +10,7 @@ from rich.console import Console
 
 from infra.devstack.errors import StackError
 from infra.devstack.part import PartStatus
-from infra.devstack.stack import Stack
+from infra.devstack.stack import STATE_VARIABLE, Stack
 from infra.devstack.workers import WorkerStatus
 
 UNREACHABLE = 3
@@ -31,7 +32,12 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m infra.devstack", description=__doc__)
     parser.add_argument("command", choices=("up", "workers", "down", "status", "env"))
-    parser.add_argument("--state", metavar="DIR", help="state folder (default: .walletworks)")
+    parser.add_argument(
+        "--state",
+        metavar="DIR",
+        default=os.environ.get(STATE_VARIABLE),
+        help=f"state folder (default: {STATE_VARIABLE}, else .walletworks)",
+    )
     parser.add_argument("--wipe", action="store_true", help="down: remove data and keys too")
     return parser
 

@@ -19,6 +19,9 @@ from infra.devstack.workers import WorkerProcess, workers_of
 
 T = TypeVar("T")
 
+STATE_VARIABLE = "WALLETWORKS_STATE"
+"""Names the state folder to our own commands, once `env` has pointed a shell at a stack."""
+
 
 class Stack:
     """Temporal, PostgreSQL and OpenBao with their state in one folder.
@@ -146,6 +149,7 @@ class Stack:
         """Gives the variables that point our command line and `temporal` at this stack."""
         self._must_exist()
         return {
+            STATE_VARIABLE: str(self.state_dir),
             "WALLETWORKS_SETTINGS": str(self.settings_path),
             "TEMPORAL_ADDRESS": self.temporal.address,
             "TEMPORAL_NAMESPACE": self.temporal.namespace,
