@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
+from activities.contracts.approvals import Approvals, CloseGate
 from activities.contracts.batches import BatchRegister, FinishBatch
 from activities.contracts.custody import Custody
 from activities.contracts.record import Record
@@ -44,6 +45,7 @@ class Ending:
         state.reasons = early.reasons if early else []
         state.outcome = outcome_of(state)
         self._publish()
+        await self._close_gates()
         step = BatchStep(batch_id=state.batch_id, fence=state.fence)
         await self._steps.provisioning(BatchRegister.close_shards, step)
         result = result_of(state)
@@ -67,6 +69,27 @@ class Ending:
         self._state.recorded = result
         self._state.stage, self._state.outcome = "ended", str(result["outcome"])
         self._publish()
+
+    async def _close_gates(self) -> None:
+        """Leaves no gate open behind a batch; an approved abort stands unless it was revoked since."""
+        for gate in sorted(self._state.gate_until):
+            standing = self._state.gates[gate]
+            outcomes = ["approved", "cancelled"] if standing.satisfied else ["cancelled"]
+            for outcome in outcomes:
+                step = CloseGate(
+                    batch_id=self._state.batch_id,
+                    fence=self._state.fence,
+                    gate=gate,
+                    digest=standing.digest,
+                    outcome=outcome,
+                )
+                try:
+                    await self._steps.provisioning(Approvals.close_gate, step)
+                    break
+                except ActivityError:
+                    if outcome == outcomes[-1]:
+                        raise
+        self._state.gate_until.clear()
 
     async def _write_record(self, step: BatchStep) -> None:
         """A batch that was never planned has nothing to attest."""

@@ -305,7 +305,9 @@ class ProvisionBatch(BatchMessages):
             workflow.continue_as_new(args=[self._state])
 
     async def _leave_early(self, early: EndEarly) -> dict[str, Any]:
-        self._state.ending = True
+        self._state.ending, self._state.waiting = True, Waiting()
+        self._state.services.clear()
+        self._publish()
         await self._undoing.undo(early.cause)
         return await self._ending.close(early)
 
