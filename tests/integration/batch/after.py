@@ -14,57 +14,23 @@ from infra.demo.cast import AUDITOR
 from tests.integration.batch.office import Json, Office
 from tests.waiting import eventually_async
 
-STATUS_FIELDS: Final = frozenset(
-    [
-        "batch_id",
-        "tenant",
-        "requested_by",
-        "purpose",
-        "jurisdiction",
-        "chains",
-        "stage",
-        "outcome",
-        "cause",
-        "reasons",
-        "counts",
-        "plan_digest",
-        "evidence_digest",
-        "waiting_for",
-        "paused",
-        "gates",
-        "approvals",
-        "messages_refused",
-        "waves",
-        "documents",
-    ]
-)
-COUNTS: Final = frozenset(
-    [
-        "rows",
-        "bad_rows",
-        "subjects",
-        "clear",
-        "in_review",
-        "not_eligible",
-        "ready",
-        "active",
-        "frozen",
-        "revoked",
-    ]
-)
-RESULT_FIELDS: Final = frozenset(
-    ["batch_id", "outcome", "cause", "reasons", "counts", "plan_digest", "evidence_digest"]
-)
+STATUS_FIELDS: Final = """
+    batch_id tenant requested_by purpose jurisdiction chains stage outcome cause reasons counts plan_digest
+    evidence_digest waiting_for paused gates approvals messages_refused waves documents
+"""
+COUNTS: Final = "rows bad_rows subjects clear in_review not_eligible ready active frozen revoked"
+RESULT_FIELDS: Final = "batch_id outcome cause reasons counts plan_digest evidence_digest"
 
 
 async def require_end(office: Office, batch_id: str, outcome: str) -> Json:
     """Waits for the end and gives the last status, once everything that must hold holds."""
     status = await office.until_ended(batch_id)
     assert status["outcome"] == outcome, status
-    assert status.keys() == STATUS_FIELDS
-    assert status["counts"].keys() == COUNTS
+    assert status.keys() == set(STATUS_FIELDS.split())
+    assert status["counts"].keys() == set(COUNTS.split())
     assert (status["waiting_for"], status["stage"]) == (None, "ended")
     require_record(office, batch_id, status)
+    require_no_gate_open(office, batch_id)
     require_audit(office, batch_id)
     require_bundle(office, status)
     await require_no_child_open(office, batch_id)
@@ -75,11 +41,20 @@ def require_record(office: Office, batch_id: str, status: Json) -> None:
     """The store says what `status` says, and counts its wallets so."""
     (row,) = office.rows("SELECT outcome, result, ended_at FROM batches WHERE batch_id = :id", id=batch_id)
     assert (row.outcome, row.ended_at is None) == (status["outcome"], False)
-    assert row.result.keys() == RESULT_FIELDS
-    assert {name: status[name] for name in RESULT_FIELDS} == row.result
+    assert row.result.keys() == set(RESULT_FIELDS.split())
+    assert {name: status[name] for name in RESULT_FIELDS.split()} == row.result
     states = office.states(batch_id)
     counted = {name: status["counts"][name] for name in ("ready", "active", "frozen", "revoked")}
     assert counted == {name: states.get(name, 0) for name in counted}
+
+
+def require_no_gate_open(office: Office, batch_id: str) -> None:
+    """Nobody can approve anything of a batch that has ended."""
+    opened = office.rows(
+        "SELECT gate FROM gates JOIN batches USING (batch_no) WHERE batch_id = :id AND gates.outcome IS NULL",
+        id=batch_id,
+    )
+    assert opened == []
 
 
 def require_audit(office: Office, batch_id: str) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from activities.store.database import Database
 from infra.demo.cast import COMPLIANCE, REQUESTER, TENANT, WALLETS, Member
 from infra.demo.staging import Stage
 from infra.devstack import Stack
+from infra.devstack.settings_file import POLICIES
 from infra.devstack.temporal import temporal_binary
 from tests.integration.batch.people import csv_of, people
 from tests.waiting import eventually_async
@@ -59,10 +61,6 @@ class Office:
         """What the store holds, as its owner reads it."""
         with self.owner.transaction() as connection:
             return connection.execute(text(sql), values).all()
-
-    def count(self, sql: str, **values: Any) -> int:
-        """One number out of the store."""
-        return int(self.rows(sql, **values)[0][0])
 
     def put_source(self, content: str | bytes, *, name: str = "") -> Json:
         """Lays a file into the inbox; gives the request's `source`."""
@@ -190,6 +188,12 @@ class Office:
         """Decides on one hold."""
         return await self.decide(batch_id, hold, COMPLIANCE, by="adjudicate", decision=decision)
 
+    async def abort(self, batch_id: str) -> None:
+        """Leaves a batch early, by a decision that counts."""
+        gate = gate_of(await self.status(batch_id), "rollback")
+        answer = await self.decide(batch_id, gate, COMPLIANCE, by="abort")
+        assert answer["counted"], answer
+
     async def pass_gate(self, batch_id: str, gate: str) -> None:
         """Everybody whom the gate asks for signs it."""
         opened = await self.at_gate(batch_id, gate)
@@ -220,6 +224,26 @@ class Office:
             id=batch_id,
         )
         return {row.state: row.n for row in found}
+
+    def fence(self, batch_id: str) -> int:
+        """The batch's fence: 1 until undoing raises it."""
+        return int(self.rows("SELECT fence FROM batches WHERE batch_id = :id", id=batch_id)[0].fence)
+
+    def accounts(self, batch_id: str) -> list[str]:
+        """Whether each account that the batch took is kept or burned."""
+        found = self.rows(
+            "SELECT burned_at FROM keyring_accounts JOIN batches USING (batch_no) WHERE batch_id = :id",
+            id=batch_id,
+        )
+        return ["kept" if row.burned_at is None else "burned" for row in found]
+
+    def write_policy(self, name: str, **caps: int) -> None:
+        """Gives both workers one jurisdiction more: the default one with other caps."""
+        own = (POLICIES / "default.toml").read_text().replace('"default"', f'"{name}"')
+        for cap, most in caps.items():
+            own = re.sub(rf"^{cap} = .*$", f"{cap} = {most}", own, flags=re.MULTILINE)
+        for place in ("policies", "custody/policies"):
+            (self.stack.state_dir / place / f"{name}.toml").write_text(own)
 
     async def walletworks(self, member: Member, *command: str) -> subprocess.CompletedProcess[str]:
         """Runs our command line as a member."""
