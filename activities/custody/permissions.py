@@ -20,6 +20,9 @@ KEY_SERVICE_NEEDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 KEY_SERVICE_NEVER: Final = (
     "transit/datakey/plaintext/pii",
     "transit/decrypt/pii",
+    "transit/datakey/wrapped/seed",
+    "transit/encrypt/seed",
+    "transit/verify/attest",
     "transit/keys/seed",
     "transit/keys/seed/config",
     "transit/keys/attest/config",

@@ -145,8 +145,8 @@ def test_only_custody_signs(stack: Stack) -> None:
 
 def test_randomness_is_custodys(stack: Stack) -> None:
     """The key service's half of the entropy is given to custody alone."""
-    assert transit(stack, "custody", "random/32", format="base64").ok
-    assert transit(stack, "provisioning", "random/32", format="base64").status == 403
+    assert transit(stack, "custody", "random", bytes=32, format="base64").ok
+    assert transit(stack, "provisioning", "random", bytes=32, format="base64").status == 403
 
 
 def test_postgres_comes_back_with_its_rows(fragile: Stack) -> None:
@@ -187,25 +187,24 @@ def test_temporal_comes_back_with_its_workflows(fragile: Stack) -> None:
 
 
 def test_openbao_comes_back_unsealed_with_its_keys(fragile: Stack) -> None:
-    """What was encrypted before the death of the server is decrypted after it, with the same token."""
-    text = base64.b64encode(b"sealed").decode()
-    sealed = transit(fragile, "custody", "encrypt/seed", plaintext=text, context=CONTEXT).body["data"]
-    assert isinstance(sealed, dict)
+    """What was wrapped before the death of the server is unwrapped after it, with the same token."""
+    made = transit(fragile, "custody", "datakey/plaintext/seed", context=CONTEXT).body["data"]
+    assert isinstance(made, dict)
     fragile.kill("openbao")
     fragile.start_server("openbao")
-    opened = transit(
-        fragile, "custody", "decrypt/seed", ciphertext=sealed["ciphertext"], context=CONTEXT
-    ).body["data"]
-    assert opened == {"plaintext": text}
+    opened = transit(fragile, "custody", "decrypt/seed", ciphertext=made["ciphertext"], context=CONTEXT).body[
+        "data"
+    ]
+    assert opened == {"plaintext": made["plaintext"]}
 
 
 def test_a_sealed_key_service_is_unhealthy_until_unsealed(fragile: Stack) -> None:
     """Sealing refuses every worker and shows in the status."""
     fragile.seal()
-    assert transit(fragile, "custody", "random/32", format="base64").status == 503
+    assert transit(fragile, "custody", "random", bytes=32, format="base64").status == 503
     assert {status.name: status.state for status in fragile.status()}["openbao"] == "unhealthy"
     fragile.unseal()
-    assert transit(fragile, "custody", "random/32", format="base64").ok
+    assert transit(fragile, "custody", "random", bytes=32, format="base64").ok
 
 
 def test_a_dead_server_is_reported_by_name_and_started_again(fragile: Stack) -> None:
@@ -277,7 +276,7 @@ def test_running_servers_elsewhere_are_used_and_prepared(
     assert other.start() == dict.fromkeys(SERVERS, False)
     assert [status.state for status in other.status()] == ["elsewhere"] * 3
     assert other.temporal.address in other.settings_path.read_text()
-    assert transit(other, "custody", "random/32", format="base64").ok
+    assert transit(other, "custody", "random", bytes=32, format="base64").ok
     with pytest.raises(StackError, match="not ours to kill"):
         other.kill("temporal")
     other.wipe()

@@ -1,12 +1,8 @@
 # The custody worker: seeds under `seed`, signatures with `attest`, randomness; no personal data.
 path "transit/datakey/plaintext/seed" { capabilities = ["update"] }
-path "transit/datakey/wrapped/seed"   { capabilities = ["update"] }
-path "transit/encrypt/seed"           { capabilities = ["update"] }
 path "transit/decrypt/seed"           { capabilities = ["update"] }
 path "transit/random"                 { capabilities = ["update"] }
-path "transit/random/*"               { capabilities = ["update"] }
 path "transit/sign/attest"            { capabilities = ["update"] }
-path "transit/verify/attest"          { capabilities = ["update"] }
 path "transit/keys/attest"            { capabilities = ["read"] }
 
 # What every token may know and do about itself: how a worker checks that it can do no more than this.

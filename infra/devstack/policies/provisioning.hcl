@@ -1,7 +1,5 @@
 # The provisioning worker: personal data under `pii`, nothing else.
 path "transit/datakey/plaintext/pii" { capabilities = ["update"] }
-path "transit/datakey/wrapped/pii"   { capabilities = ["update"] }
-path "transit/encrypt/pii"           { capabilities = ["update"] }
 path "transit/decrypt/pii"           { capabilities = ["update"] }
 
 # What every token may know and do about itself: how a worker checks that it can do no more than this.
