@@ -46,6 +46,9 @@ down: setup ## Stop them; the data stays
 stack-status: setup ## Say which of them run, where, and how a dead one ended
 	@$(BIN)/python -m infra.devstack status
 
+env: setup ## Print what points a shell at the stack: eval "$$(make -s env)"
+	@$(BIN)/python -m infra.devstack env
+
 check: setup ## Lint, format check, types, import contracts
 	@echo "ruff check";          $(BIN)/ruff check $(SOURCES)
 	@echo "ruff format --check"; $(BIN)/ruff format --check $(SOURCES)

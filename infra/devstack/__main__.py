@@ -1,9 +1,9 @@
 """`python -m infra.devstack up|workers|down|status|env`: the stack from the command line."""
 
 import argparse
-import os
 import shlex
 import sys
+import sysconfig
 import time
 
 from rich.console import Console
@@ -35,7 +35,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--state",
         metavar="DIR",
-        default=os.environ.get(STATE_VARIABLE),
         help=f"state folder (default: {STATE_VARIABLE}, else .walletworks)",
     )
     parser.add_argument("--wipe", action="store_true", help="down: remove data and keys too")
@@ -94,6 +93,7 @@ def _status(stack: Stack, _: argparse.Namespace) -> int:
 def _env(stack: Stack, _: argparse.Namespace) -> int:
     for name, value in stack.environment().items():
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+    sys.stdout.write(f"export PATH={shlex.quote(sysconfig.get_path('scripts'))}:$PATH\n")
     return 0
 
 

@@ -30,7 +30,8 @@ class Stack:
     """
 
     def __init__(self, state_dir: Path | str | None = None) -> None:
-        path = Path(state_dir).absolute() if state_dir else default_state_dir()
+        wanted = state_dir or os.environ.get(STATE_VARIABLE)
+        path = Path(wanted).absolute() if wanted else default_state_dir()
         self._folder = StateFolder(path)
         self.temporal = Temporal(self._folder, elsewhere=self._elsewhere_temporal())
         self.postgres = Postgres(self._folder, elsewhere=os.environ.get("DATABASE_URL", ""))
