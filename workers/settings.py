@@ -70,10 +70,11 @@ class WebhookSettings(_Section):
 
 
 class TelemetrySettings(_Section):
-    """Where traces and metrics go: `none`, `console`, or `otlp` with an endpoint."""
+    """Where traces and metrics go: `none`, `console`, or `otlp` with an endpoint; metrics every so often."""
 
     exporter: str = Field(default="none", pattern="^(none|console|otlp)$")
     endpoint: str = ""
+    metric_seconds: float = Field(default=15, ge=0.1, le=300)
 
 
 class Settings(_Section):

@@ -38,9 +38,6 @@ from workers.settings import TelemetrySettings
 DEFAULT_ENDPOINT: Final = "http://127.0.0.1:4318"
 """OTLP over HTTP on this host, where collectors listen by convention."""
 
-METRIC_SECONDS: Final = 15
-"""Between two reports of metrics; the alert on a dead worker waits for several of them."""
-
 EXPORT_SECONDS: Final = 5.0
 """One export's limit, its retries included."""
 
@@ -79,7 +76,7 @@ def configure_telemetry(settings: TelemetrySettings, *, service: str) -> Telemet
     tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
     if spans is not None:
         tracers.add_span_processor(BatchSpanProcessor(SafeSpanExporter(spans)))
-    readers = [PeriodicExportingMetricReader(measures, METRIC_SECONDS * 1000)] if measures else []
+    readers = [PeriodicExportingMetricReader(measures, settings.metric_seconds * 1000)] if measures else []
     meters = MeterProvider(resource=resource, metric_readers=readers, shutdown_on_exit=False)
     trace.set_tracer_provider(tracers)
     metrics.set_meter_provider(meters)
@@ -111,7 +108,7 @@ def _runtime(settings: TelemetrySettings) -> Runtime:
     reports = OpenTelemetryConfig(
         url=f"{_endpoint(settings)}/v1/metrics",
         http=True,
-        metric_periodicity=timedelta(seconds=METRIC_SECONDS),
+        metric_periodicity=timedelta(seconds=settings.metric_seconds),
         durations_as_seconds=True,
     )
     return Runtime(
