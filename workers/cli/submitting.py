@@ -1,5 +1,7 @@
 """`submit`: hashes, uploads, signs and starts a batch; or shows beforehand what would become of it."""
 
+import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -11,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from temporalio.client import WorkflowHandle
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
 
 from activities.contracts.compliance import Compliance, PlannedBatch, PreviewPlan
 from activities.contracts.intake import InspectedSource, InspectSource, Intake
@@ -26,6 +29,11 @@ from workers.cli.session import Session, run
 from workers.cli.signing import sign
 
 _BLOCK_BYTES = 1 << 20
+
+_LOOKED_AT_SECONDS = 10
+"""How long `submit` waits to hear that a source was refused; a large one is still being read then."""
+
+_POLL_SECONDS = 0.1
 
 
 def submit(
@@ -156,6 +164,7 @@ async def _start(session: Session, request: dict[str, Any], *, as_json: bool) ->
     except WorkflowAlreadyStartedError as error:
         await _require_same(session.batch(batch_id), request)
         started, run_id = False, error.run_id
+    await _require_not_refused(session, batch_id)
     if as_json:
         print_json({"batch_id": batch_id, "run_id": run_id, "started": started})
         return
@@ -164,6 +173,19 @@ async def _start(session: Session, request: dict[str, Any], *, as_json: bool) ->
     if session.settings.temporal.ui:
         place = f"{session.settings.temporal.ui}/namespaces/{session.settings.temporal.namespace}"
         console.print(f"in the UI:  {place}/workflows/{shown(batch_id)}")
+
+
+async def _require_not_refused(session: Session, batch_id: str) -> None:
+    """Stays until the batch has looked at its source, where it does so soon; a refusal ends the command."""
+    with contextlib.suppress(TimeoutError, RPCError):
+        async with asyncio.timeout(_LOOKED_AT_SECONDS):
+            while True:
+                status = await session.status(batch_id)
+                if status["stage"] == "ended" and status["outcome"] == "failed":
+                    raise CommandError("; ".join(status["reasons"]) or "the batch has failed")
+                if status["counts"]["rows"] or status["waiting_for"] or status["stage"] == "ended":
+                    return
+                await asyncio.sleep(_POLL_SECONDS)
 
 
 async def _require_same(handle: WorkflowHandle[Any, Any], request: dict[str, Any]) -> None:
