@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from sqlalchemy import Row, text
 from temporalio.client import Client, WorkflowHandle
-from temporalio.common import WorkflowIDReusePolicy
 
 from activities.canonical import canonical_text
 from activities.store.database import Database
@@ -129,15 +128,18 @@ class Office:
         said = self.statement(batch_id, gate, member, **changes)
         return {"statement": said, "signature": self.sign(said, member)}
 
-    async def start(self, request: Json, *, workflow_id: str = "") -> Handle:
+    async def start(
+        self, request: Json, *, workflow_id: str = "", signal: str | None = None, signal_input: Any = None
+    ) -> Handle:
         """Starts a batch by a client, as any program of a product team may."""
         return await self.client.start_workflow(
             "ProvisionBatch",
             request,
             id=workflow_id or request["batch_id"],
             task_queue=QUEUE,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             result_type=dict,
+            start_signal=signal,
+            start_signal_args=[signal_input] if signal else [],
         )
 
     def handle(self, batch_id: str) -> Handle:
