@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from getpass import getuser
@@ -34,6 +35,9 @@ Gives = TypeVar("Gives")
 
 _ANSWER_SECONDS = 60
 """How long a signed message waits for its answer; a service that is away can take longer."""
+
+_CONNECT_SECONDS = 5
+"""How long a server that accepts connections and says nothing is listened to."""
 
 _READ_TIMEOUT = timedelta(minutes=10)
 _CLAIM_TIMEOUT = timedelta(seconds=20)
@@ -112,9 +116,10 @@ async def _run(work: Callable[[Session], Awaitable[Gives]], settings: Settings) 
 
 async def _connect(settings: Settings) -> Client:
     try:
-        return await connect(settings, identity=f"walletworks-cli {getuser()}")
-    except RuntimeError as error:
-        where = settings.temporal.address
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            return await connect(settings, identity=f"walletworks-cli {getuser()}")
+    except (RuntimeError, TimeoutError) as error:
+        where = os.environ.get("TEMPORAL_ADDRESS") or settings.temporal.address
         raise CommandError(
             f"Temporal does not answer at {where}: start the stack with `make up`", Exit.UNREACHABLE
         ) from error
