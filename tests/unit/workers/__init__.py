@@ -1,0 +1,1 @@
+"""Settings, logs, spans and the command line without a server."""
