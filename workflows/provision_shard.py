@@ -3,6 +3,7 @@
 import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -92,9 +93,12 @@ class ProvisionShard:
 def _parse(inputs: tuple[RawValue, ...]) -> ShardWork:
     try:
         (raw,) = inputs
-        work: ShardWork = workflow.payload_converter().from_payload(raw.payload, ShardWork)
+        work: Any = workflow.payload_converter().from_payload(raw.payload, ShardWork)
     except Exception:  # noqa: BLE001 - whatever a stranger sends ends the run, and is not repeated
-        raise InvalidRequestError("a shard is started by its batch with one ShardWork object") from None
+        work = None
+    # A payload that is not JSON is handed over as it is, whatever type is asked for.
+    if not isinstance(work, ShardWork):
+        raise InvalidRequestError("a shard is started by its batch with one ShardWork object")
     return work
 
 
