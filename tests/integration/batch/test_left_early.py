@@ -1,11 +1,10 @@
 """Batches that are left early: by the policy, by people, by a cancellation; undone before the pivot."""
 
-import pytest
-from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
 from infra.demo.cast import COMPLIANCE, WALLETS
 from tests.integration.batch.after import require_end
+from tests.integration.batch.endings import failed_with
 from tests.integration.batch.office import Json, Office, all_of
 
 ALL_GATES: Json = {
@@ -13,12 +12,6 @@ ALL_GATES: Json = {
     "rollout": {"waves_percent": [10, 100], "soak_seconds": 0, "approve_from_wave": 1},
 }
 """Gates at compliance, issuance and each wave: of five subjects the first wave takes one."""
-
-
-async def _await_failure(office: Office, batch_id: str) -> BaseException | None:
-    with pytest.raises(WorkflowFailureError) as caught:
-        await office.handle(batch_id).result()
-    return caught.value.cause
 
 
 async def test_one_rejection_ends_a_batch_at_any_gate(office: Office) -> None:
@@ -155,7 +148,7 @@ async def test_cancelled_batch_ends_cancelled_after_its_compensations(office: Of
         await office.at_gate(derived, "wave/1")
         assert office.states(derived) == {"ready": 5}
         await office.handle(derived).cancel()
-        assert isinstance(await _await_failure(office, derived), CancelledError)
+        assert isinstance(await failed_with(office.handle(derived)), CancelledError)
         await require_end(office, derived, "cancelled")
         assert (office.states(derived), office.accounts(derived)) == ({"revoked": 5}, ["burned"])
 
@@ -165,7 +158,7 @@ async def test_cancelled_batch_ends_cancelled_after_its_compensations(office: Of
         await office.at_gate(active, "wave/2")
         cancelled = await office.temporal("workflow", "cancel", "--workflow-id", active)
         assert cancelled.returncode == 0
-        assert isinstance(await _await_failure(office, active), CancelledError)
+        assert isinstance(await failed_with(office.handle(active)), CancelledError)
         await require_end(office, active, "cancelled")
         assert office.states(active) == {"frozen": 1, "revoked": 4}
 
