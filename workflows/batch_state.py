@@ -1,6 +1,6 @@
 """All state of a batch's workflow in one shape, handed on whole when the run continues as new."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from activities.contracts.approvals import GateStanding
@@ -13,7 +13,10 @@ STAGES = ("intake", "review", "screening", "derivation", "rollout", "late", "rec
 
 @dataclass(kw_only=True)
 class Waiting:
-    """What a batch waits for: approval, hold, soak, service or nothing; `until` is RFC 3339 UTC or empty."""
+    """What a batch waits for, and until when (RFC 3339 UTC, or empty).
+
+    Kinds: approval, hold, soak, and while such a step fails compensation or record; none.
+    """
 
     kind: str = "none"
     name: str = ""
@@ -32,12 +35,13 @@ class Refusal:
 
 @dataclass(kw_only=True)
 class WaveState:
-    """One wave as `status` shows it."""
+    """One wave as `status` shows it, and until when it soaks."""
 
     wave: int
     percent: int
     wallets: int = 0
     state: str = "planned"
+    until: str = ""
 
 
 @dataclass(kw_only=True)
@@ -60,6 +64,8 @@ class BatchState:
     waves: list[WaveState] = field(default_factory=list)
     waves_done: int = 0
     open_holds: int = 0
+    open_holds_told: int | None = None
+    holds_until: str = ""
     shards_done: int = 0
     paused: bool = False
     ending: bool = False
@@ -73,3 +79,8 @@ class BatchState:
     cause: str = ""
     reasons: list[str] = field(default_factory=list)
     recorded: dict[str, Any] = field(default_factory=dict)
+
+    def take_over(self, carried: "BatchState") -> None:
+        """Becomes what another run carried here, in place: messages may wait on this object already."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(carried, each.name))

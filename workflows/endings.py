@@ -4,17 +4,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+from temporalio.exceptions import ApplicationError, FailureError
 
-from activities.contracts.approvals import Approvals, CloseGate
 from activities.contracts.batches import BatchRegister, FinishBatch
 from activities.contracts.custody import Custody
 from activities.contracts.record import Record
-from activities.contracts.shapes import BatchStep, Document
+from activities.contracts.shapes import BatchStep
+from workflows.approval_gate import ApprovalGates
 from workflows.batch_state import BatchState
-from workflows.limits import STREAM_TIMEOUT
 from workflows.status import counts_of
 from workflows.steps import Steps
+from workflows.untiring import UntiringSteps
 
 _KEPT_CAUSES = {"cancelled", "failed"}
 
@@ -31,21 +31,23 @@ class EndEarly(Exception):  # noqa: N818 - leaving early is an outcome, not an e
 class Ending:
     """Closes one batch, once all of its effects have happened or are undone."""
 
-    def __init__(self, state: BatchState, steps: Steps, publish: Callable[[], None]) -> None:
+    def __init__(
+        self, state: BatchState, steps: Steps, publish: Callable[[], None], gates: ApprovalGates
+    ) -> None:
         self._state = state
-        self._steps = steps
+        self._gates = gates
+        self._steps = UntiringSteps(state, steps, publish, kind="record")
         self._publish = publish
 
     async def close(self, early: EndEarly | None = None) -> dict[str, Any]:
         """Gives the batch's result, after it stands in the store and the bundle is written."""
         state = self._state
-        state.ending = True
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await self._answer_everybody()
         state.stage, state.cause = "record", early.cause if early else ""
         state.reasons = early.reasons if early else []
         state.outcome = outcome_of(state)
         self._publish()
-        await self._close_gates()
+        await self._steps.until_done("close_gate", self._gates.close_open)
         step = BatchStep(batch_id=state.batch_id, fence=state.fence)
         await self._steps.provisioning(BatchRegister.close_shards, step)
         result = result_of(state)
@@ -58,49 +60,34 @@ class Ending:
         self._publish()
         return result
 
-    def show_refused(self, refusal: ApplicationError) -> None:
+    async def show_refused(self, refusal: BaseException) -> None:
         """Shows a batch that never began, so that whoever watches it hears why."""
-        self._state.stage, self._state.outcome = "ended", "failed"
-        self._state.reasons = [refusal.message]
+        is_told = isinstance(refusal, ApplicationError)
+        self._state.stage, self._state.outcome = "ended", "failed" if is_told else "cancelled"
+        self._state.reasons = [refusal.message] if isinstance(refusal, ApplicationError) else []
         self._publish()
+        await self._answer_everybody()
 
-    def show_recorded(self, result: dict[str, Any]) -> None:
-        """Shows what the store says of a batch that had ended before this run."""
+    async def show_recorded(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Gives and shows what the store says of a batch that had ended before this run."""
         self._state.recorded = result
         self._state.stage, self._state.outcome = "ended", str(result["outcome"])
         self._publish()
+        await self._answer_everybody()
+        return result
 
-    async def _close_gates(self) -> None:
-        """Leaves no gate open behind a batch; an approved abort stands unless it was revoked since."""
-        for gate in sorted(self._state.gate_until):
-            standing = self._state.gates[gate]
-            outcomes = ["approved", "cancelled"] if standing.satisfied else ["cancelled"]
-            for outcome in outcomes:
-                step = CloseGate(
-                    batch_id=self._state.batch_id,
-                    fence=self._state.fence,
-                    gate=gate,
-                    digest=standing.digest,
-                    outcome=outcome,
-                )
-                try:
-                    await self._steps.provisioning(Approvals.close_gate, step)
-                    break
-                except ActivityError:
-                    if outcome == outcomes[-1]:
-                        raise
-        self._state.gate_until.clear()
+    async def _answer_everybody(self) -> None:
+        """From here on messages are refused; those on their way are waited for."""
+        self._state.ending = True
+        await workflow.wait_condition(workflow.all_handlers_finished)
 
     async def _write_record(self, step: BatchStep) -> None:
         """A batch that was never planned has nothing to attest."""
         if self._state.plan is None:
             return
         await self._steps.custody(Custody.attest_head, step)
-        bundle: Document = await self._steps.provisioning(
-            Record.write_bundle,  # type: ignore[arg-type]  # the one activity that is asynchronous
-            step,
-            within=STREAM_TIMEOUT,
-        )
+        # The one activity that is asynchronous: the checker sees the coroutine, the engine gives its result.
+        bundle: Any = await self._steps.provisioning(Record.write_bundle, step)
         self._state.plan.documents["bundle"] = bundle
 
 

@@ -1,5 +1,6 @@
 """Every wait, retry, window and size of the workflows, each with its unit and reason."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio.common import RetryPolicy
@@ -13,8 +14,8 @@ OPEN_SHARDS_MAX = 8
 SHARDS_PER_RUN = 200
 """Children after which a stage continues as new: about eight events each stay under 4,096."""
 
-RUN_EVENTS_MAX = 3_000
-"""History length at which a stage or wave boundary continues as new, well under the bound of 4,096."""
+RUN_EVENTS_MAX = 2_000
+"""History length from which a run continues as new: a group of shards still fits under the bound of 4,096."""
 
 MESSAGE_BYTES_MAX = 32 * 1024
 """A signed message's JSON: a statement, a signature, and room; far under the payload bound of 64 KiB."""
@@ -29,10 +30,10 @@ HEARTBEAT = timedelta(seconds=10)
 """Silence after which an activity's worker counts as dead; workers beat every few seconds."""
 
 STEP_TIMEOUT = timedelta(minutes=10)
-"""One slice or one batch-level step; the slowest measured slice takes seconds."""
+"""One slice, or one step that looks at no row of a subject; the slowest measured slice takes seconds."""
 
 STREAM_TIMEOUT = timedelta(hours=6)
-"""A stream over a whole source of ten million rows."""
+"""A stream over a whole source, or one statement over all rows, of ten million subjects."""
 
 QUICK_RETRIES = RetryPolicy(
     initial_interval=timedelta(milliseconds=500),
@@ -42,11 +43,19 @@ QUICK_RETRIES = RetryPolicy(
 )
 """The engine's own retries: about eight seconds, then the workflow waits visibly."""
 
-SERVICE_WAIT_FIRST = timedelta(seconds=2)
-"""The first visible wait for a service that is away; doubles up to the longest."""
+CUSTODY_RETRIES = replace(QUICK_RETRIES, maximum_attempts=3)
+"""The same on the custody queue: what nobody foresaw in the key room is tried three times."""
 
-SERVICE_WAIT_LONGEST = timedelta(seconds=60)
-"""The longest pause between two tries: an hour's outage costs sixty of them."""
+PATIENT_RETRIES = RetryPolicy(
+    initial_interval=timedelta(seconds=2),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(seconds=30),
+    maximum_attempts=120,
+)
+"""The engine's retries while a service is away: about an hour a round, without an event in between."""
+
+STEP_PAUSE = timedelta(seconds=2)
+"""Between two rounds of a step's retries."""
 
 ABORT_GATE_HOURS = 24 * 365.0
 """How long an abort can be approved: longer than any batch runs."""
@@ -57,5 +66,14 @@ UNFORESEEN_TRIES_MAX = 3
 UNCLAIMED_TIMEOUT = timedelta(minutes=2)
 """How long a step may lie in its queue before `status` says that no worker takes it."""
 
-COMPENSATION_PAUSE = timedelta(seconds=30)
-"""Between two rounds of a compensation that failed; there is no last round."""
+PERSISTENT_PAUSE_FIRST = timedelta(seconds=5)
+"""Between the first two rounds of a step that must not fail; doubles up to the longest."""
+
+PERSISTENT_PAUSE_LONGEST = timedelta(minutes=15)
+"""Between two later rounds; there is no last round, and a week of them fits into one run."""
+
+APPROVALS_SHOWN = 100
+"""Counted decisions `status` shows and a new run takes along; all of them are in the audit log."""
+
+SERVICES_SHOWN_MAX = 50
+"""Waits of shards that are kept at once: more than can be open, and a bound on what strangers send."""

@@ -7,14 +7,20 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError, FailureError
 
 from activities.contracts.approvals import Approvals, RecordAttempt, RecordedAttempt, RecordRefusal
 from activities.failures import InvalidRequestError
-from workflows.approval_gate import stamp
+from workflows.approval_gate import stamp, take_standing
 from workflows.batch_state import BatchState, Refusal
-from workflows.limits import MESSAGE_BYTES_MAX, REFUSALS_SHOWN
+from workflows.endings import as_failure
+from workflows.limits import APPROVALS_SHOWN, MESSAGE_BYTES_MAX, REFUSALS_SHOWN, SERVICES_SHOWN_MAX
 from workflows.messages import one_object, parse_pause, parse_signed_message
+from workflows.pausing import RESUME
 from workflows.steps import Steps
+
+_ENDING = "the batch is ending and takes no more messages"
+_NOT_RECORDED = "the message could not be put on the record, so it does not count"
 
 
 class MessageDesk:
@@ -37,35 +43,48 @@ class MessageDesk:
 
         Raises: InvalidRequestError when the message cannot be read; that too is on the record.
         """
-        await workflow.wait_condition(lambda: self._state.claimed)
+        await workflow.wait_condition(lambda: self._state.claimed or self._state.ending)
         if self._state.ending:
-            raise InvalidRequestError("the batch is ending and takes no more messages")
+            self._show_refusal(message, "ending", _ENDING)
+            raise InvalidRequestError(_ENDING)
         try:
             return await (self._pause(inputs) if message == "pause" else self._judge(message, inputs))
         except InvalidRequestError as error:
-            await self.refuse(message, "malformed", error.message)
+            await self._refuse(message, "malformed", error.message)
             raise
+        except ActivityError as error:
+            self._show_refusal(message, "not_recorded", _NOT_RECORDED)
+            raise as_failure(error) from error
 
     async def receive_unanswered(self, message: str, inputs: Sequence[RawValue]) -> None:
-        """Takes a message whose sender hears nothing; what comes of it shows in `status`."""
-        with contextlib.suppress(InvalidRequestError):
+        """Takes a message whose sender hears nothing; what comes of it shows in `status`.
+
+        No error leaves: out of a signal's handler it would end the run, without its compensations.
+        """
+        with contextlib.suppress(FailureError):
             await self.receive(message, inputs)
 
     async def refuse_unknown(self, name: str) -> None:
         """Refuses a message of a name nobody knows."""
-        await workflow.wait_condition(lambda: self._state.claimed)
-        if not self._state.ending:
-            await self.refuse(name, "unknown_message", "no message of this name is known")
+        await workflow.wait_condition(lambda: self._state.claimed or self._state.ending)
+        if self._state.ending:
+            self._show_refusal(name, "ending", _ENDING)
+            return
+        with contextlib.suppress(FailureError):
+            await self._refuse(name, "unknown_message", "no message of this name is known")
 
     async def note_shard(
         self, inputs: Sequence[RawValue], note: Callable[[str, str], Awaitable[None]]
     ) -> None:
-        """Notes which service a shard waits for; anything unreadable is dropped, for it only shows."""
+        """Notes which service a shard waits for; what no shard of ours sent is dropped, for it only shows."""
         with contextlib.suppress(InvalidRequestError):
             fields = one_object(inputs, bytes_max=MESSAGE_BYTES_MAX)
-            await note(str(fields.get("shard", ""))[:200], str(fields.get("service", ""))[:100])
+            shard, service = str(fields.get("shard", ""))[:200], str(fields.get("service", ""))[:100]
+            is_full = len(self._state.services) >= SERVICES_SHOWN_MAX
+            if shard.startswith(f"{self._state.batch_id}/") and not (service and is_full):
+                await note(shard, service)
 
-    async def refuse(self, message: str, reason_code: str, reason: str) -> None:
+    async def _refuse(self, message: str, reason_code: str, reason: str) -> None:
         """Commits a message that cannot be judged, and shows it among the refused."""
         await self._record(message, reason_code, reason, counted=False)
         self._show_refusal(message, reason_code, reason)
@@ -89,31 +108,40 @@ class MessageDesk:
         if not attempt.counted:
             self._show_refusal(message, attempt.reason_code, attempt.reason)
             return
-        if attempt.standing is not None and attempt.gate != "hold":
-            self._state.gates[attempt.gate] = attempt.standing
         if attempt.gate == "hold":
-            self._state.open_holds = attempt.open_holds
-        self._state.approvals.append(
-            {
-                "gate": attempt.gate,
-                "approver": attempt.approver,
-                "decision": attempt.decision,
-                "at": stamp(workflow.now()),
-            }
-        )
+            self._take_open_holds(attempt.open_holds)
+        elif attempt.standing is not None:
+            take_standing(self._state, attempt.standing)
+        approval = {
+            "gate": attempt.gate,
+            "approver": attempt.approver,
+            "decision": attempt.decision,
+            "at": stamp(workflow.now()),
+        }
+        self._state.approvals = [*self._state.approvals, approval][-APPROVALS_SHOWN:]
         self._publish()
+
+    def _take_open_holds(self, told: int) -> None:
+        """Once all are screened, open holds only become fewer, in whatever order the answers come."""
+        known = self._state.open_holds if self._state.evidence else told
+        self._state.open_holds = self._state.open_holds_told = min(told, known)
 
     async def _pause(self, inputs: Sequence[RawValue]) -> dict[str, Any]:
         reason = parse_pause(inputs)
         if self._state.paused:
-            await self.refuse("pause", "already_paused", "the batch is paused already")
-            return {"counted": False, "reason_code": "already_paused"}
+            return await self._pause_refused("already_paused", "the batch is paused already")
+        if self._state.plan is not None and RESUME not in self._state.plan.gates:
+            return await self._pause_refused("no_resume_gate", "its policy names nobody who resumes a batch")
         self._state.paused = True
         self._state.pauses += 1
         await self._record("pause", "paused", reason, counted=True)
         await self._on_pause()
         self._publish()
         return {"counted": True, "reason_code": "paused", "gate": f"resume/{self._state.pauses}"}
+
+    async def _pause_refused(self, reason_code: str, reason: str) -> dict[str, Any]:
+        await self._refuse("pause", reason_code, reason)
+        return {"counted": False, "reason_code": reason_code, "reason": reason}
 
     async def _record(self, message: str, reason_code: str, reason: str, *, counted: bool) -> None:
         await self._steps.provisioning(

@@ -10,15 +10,20 @@ from activities.contracts.shapes import MAIN_TRANCHE, shard_chain
 from workflows.batch_plan import Shard
 from workflows.limits import OPEN_SHARDS_MAX
 from workflows.provision_shard import SHARD_WORKFLOW, ShardDone, ShardWork
+from workflows.renewal import Renewal
+from workflows.stopping import require_going_on
 
 
 class ShardWindow:
     """One stage's children; `checkpoint` is awaited before each start and holds while a batch is paused."""
 
-    def __init__(self, *, batch_id: str, fence: int, checkpoint: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, *, batch_id: str, fence: int, checkpoint: Callable[[], Awaitable[None]], renewal: Renewal
+    ) -> None:
         self._batch_id = batch_id
         self._fence = fence
         self._checkpoint = checkpoint
+        self._renewal = renewal
         self._slots = asyncio.Semaphore(OPEN_SHARDS_MAX)
 
     async def run(
@@ -31,8 +36,8 @@ class ShardWindow:
             for shard in shards
         ]
         try:
-            for task in tasks:
-                counts.update((await task).counts)
+            for done in await asyncio.gather(*tasks):
+                counts.update(done.counts)
         finally:
             for task in tasks:
                 task.cancel()
@@ -42,23 +47,31 @@ class ShardWindow:
     async def _run_one(self, shard: Shard, *, stage: str, tranche: int, wave: int) -> ShardDone:
         async with self._slots:
             await self._checkpoint()
-            name = f"wave-{wave}" if wave else stage
-            name = f"{name}-late" if tranche else name
-            chain = shard_chain(self._batch_id, name, shard.shard_index)
-            done: ShardDone = await workflow.execute_child_workflow(
-                SHARD_WORKFLOW,
-                ShardWork(
-                    batch_id=self._batch_id,
-                    fence=self._fence,
-                    stage=stage,
-                    tranche=tranche,
-                    wave=wave,
-                    shard=shard,
-                    audit_chain=chain,
-                ),
-                id=chain.removeprefix("batch/"),
-                result_type=ShardDone,
-                cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-                static_summary=f"{name}: subjects {shard.offset} to {shard.offset + shard.length - 1}",
-            )
-            return done
+            require_going_on()
+            self._renewal.open_shards += 1
+            try:
+                return await self._child(shard, stage=stage, tranche=tranche, wave=wave)
+            finally:
+                self._renewal.open_shards -= 1
+
+    async def _child(self, shard: Shard, *, stage: str, tranche: int, wave: int) -> ShardDone:
+        name = f"wave-{wave}" if wave else stage
+        name = f"{name}-late" if tranche else name
+        chain = shard_chain(self._batch_id, name, shard.shard_index)
+        done: ShardDone = await workflow.execute_child_workflow(
+            SHARD_WORKFLOW,
+            ShardWork(
+                batch_id=self._batch_id,
+                fence=self._fence,
+                stage=stage,
+                tranche=tranche,
+                wave=wave,
+                shard=shard,
+                audit_chain=chain,
+            ),
+            id=chain.removeprefix("batch/"),
+            result_type=ShardDone,
+            cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+            static_summary=f"{name}: subjects {shard.offset} to {shard.offset + shard.length - 1}",
+        )
+        return done

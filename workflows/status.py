@@ -80,7 +80,7 @@ def counts_of(state: BatchState) -> dict[str, int]:
         "subjects": state.subject_count,
         "clear": counts.get("clear", 0) + counts.get("cleared", 0),
         "in_review": state.open_holds,
-        "not_eligible": counts.get("refused", 0) + counts.get("not_eligible", 0),
+        "not_eligible": counts.get("not_eligible", 0),
         "ready": counts.get("ready", 0),
         "active": counts.get("active", 0),
         "frozen": counts.get("frozen", 0),

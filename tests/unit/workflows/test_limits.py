@@ -8,16 +8,18 @@ from workers.liveness import BEAT_SECONDS
 from workflows import limits
 
 PAYLOAD_BYTES = 64 * 1024
+EVENTS_PER_ROUND = 11
+"""A timer's two and an activity's three, with the workflow tasks between them."""
+
 EVENTS_PER_SHARD = 8
 """Initiated, started and completed, with their workflow tasks, where none of them falls together."""
 
 
 def test_sizes_are_within_the_design() -> None:
-    """Shards of 10 to 50 slices, at most 500 open, runs under 4,096 events."""
+    """Shards of 10 to 50 slices, at most 500 open, runs under 4,096 events with one group of shards more."""
     assert 10 <= limits.SLICES_PER_SHARD <= 50
     assert 1 <= limits.OPEN_SHARDS_MAX <= 500
-    assert limits.RUN_EVENTS_MAX < 4_096
-    assert limits.SHARDS_PER_RUN * EVENTS_PER_SHARD < limits.RUN_EVENTS_MAX
+    assert limits.RUN_EVENTS_MAX + limits.SHARDS_PER_RUN * EVENTS_PER_SHARD < 4_096
 
 
 def test_payloads_fit() -> None:
@@ -42,7 +44,18 @@ def test_waits_grow_to_a_bound() -> None:
         for tried in range(policy.maximum_attempts - 1)
     ]
     assert sum(pauses, timedelta()) < timedelta(seconds=10)
-    assert limits.SERVICE_WAIT_FIRST < limits.SERVICE_WAIT_LONGEST <= timedelta(minutes=1)
+    assert limits.PATIENT_RETRIES.maximum_interval is not None
+    assert limits.PATIENT_RETRIES.maximum_interval <= timedelta(minutes=1)
+    assert limits.PERSISTENT_PAUSE_FIRST < limits.PERSISTENT_PAUSE_LONGEST
+
+
+def test_an_outage_of_days_fits_into_one_run() -> None:
+    """The engine waits by itself most of the time, and what it does not record costs no event."""
+    policy = limits.PATIENT_RETRIES
+    assert policy.maximum_interval is not None
+    round_takes = policy.maximum_interval * policy.maximum_attempts
+    rounds = timedelta(days=7) / round_takes
+    assert rounds * EVENTS_PER_ROUND < limits.RUN_EVENTS_MAX
 
 
 def test_an_abort_can_be_signed_as_long_as_a_batch_runs() -> None:

@@ -31,7 +31,7 @@ def a_state() -> BatchState:
         bad_row_count=2,
         subject_count=10,
         open_holds=2,
-        counts={"clear": 5, "cleared": 1, "refused": 1, "not_eligible": 1, "ready": 6, "active": 4},
+        counts={"clear": 5, "cleared": 1, "not_eligible": 2, "ready": 6, "active": 4},
     )
 
 
