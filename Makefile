@@ -8,6 +8,7 @@ STAMP   := $(VENV)/.locked
 LOCK    := requirements-dev.lock
 SOURCES := workflows activities workers infra tests
 PYTEST  ?=
+BENCH   ?=
 # Releases younger than this stay out of the locks: time for a stolen account to be noticed.
 COOLDOWN ?= 7 days
 UPGRADE ?=
@@ -18,7 +19,7 @@ COMPILE := uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 -
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down stack-status check format test lock
+.PHONY: help setup demo tour bench up down stack-status check format test lock
 
 help: ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +37,12 @@ $(STAMP): $(LOCK) pyproject.toml
 
 demo: setup ## Run a real batch of 1,000 subjects from a file to a verified bundle (starts what it needs)
 	@$(BIN)/python -m infra.demo
+
+tour: setup ## The same with you as the approver
+	@$(BIN)/python -m infra.demo.tour
+
+bench: setup ## Measure speed, memory, events and Actions (BENCH="--subjects 100000"; a minute or two)
+	@$(BIN)/python -m tests.bench $(BENCH)
 
 up: setup ## Start Temporal, PostgreSQL, OpenBao and both workers, and keep them running
 	@$(BIN)/python -m infra.devstack up

@@ -54,13 +54,18 @@ def inbox(me: Me = "", as_json: AsJson = False, settings: SettingsFile = None) -
     print_table("waiting for approval", ("batch", "gate", "still needed", "requested by", "until"), rows)
 
 
-def show(batch: Batch, as_json: AsJson = False, settings: SettingsFile = None) -> None:
+def show(
+    batch: Batch,
+    brief: Annotated[bool, typer.Option("--brief", help="What the policy asks for, not its text.")] = False,
+    as_json: AsJson = False,
+    settings: SettingsFile = None,
+) -> None:
     """Show what an approver must see, with its digests computed here again."""
     matter = run(lambda session: matter_of(session, batch), settings_path=settings)
     if as_json:
         print_json(matter)
     else:
-        print_matter(matter)
+        print_matter(matter, brief=brief)
 
 
 def approve(
@@ -266,14 +271,20 @@ def _report(answer: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     elif answer["counted"]:
-        needed = _people((answer.get("standing") or {}).get("still_needed", {}))
         gate = f", gate {shown(answer['gate'])}" if answer.get("gate") else ""
         console.print(f"counted{gate}")
-        console.print(f"still needed: {shown(needed)}" if needed else "nothing more is needed at this gate")
+        console.print(_what_is_left(answer.get("standing") or {}))
     else:
         raise CommandError(f"refused ({answer['reason_code']}): {answer.get('reason', '')}")
     if not answer["counted"]:
         raise typer.Exit(Exit.REFUSED)
+
+
+def _what_is_left(standing: dict[str, Any]) -> str:
+    if standing.get("rejected_by"):
+        return f"the answer is no, by {shown(standing['rejected_by'])}: nothing more is needed at this gate"
+    needed = _people(standing.get("still_needed", {}))
+    return f"still needed: {shown(needed)}" if needed else "nothing more is needed at this gate"
 
 
 def _people(roles: dict[str, int]) -> str:

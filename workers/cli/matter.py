@@ -1,5 +1,6 @@
 """The matter an approver signs: fetched by link, its digests computed here again, nothing taken on trust."""
 
+import tomllib
 from typing import Any
 
 from activities.canonical import sha256_hex
@@ -61,8 +62,8 @@ def gate_to_sign(matter: dict[str, Any], wanted: str) -> dict[str, Any]:
     return gate
 
 
-def print_matter(matter: dict[str, Any]) -> None:
-    """Prints who asks for what, what the policy says, what screening found, and what waits."""
+def print_matter(matter: dict[str, Any], *, brief: bool = False) -> None:
+    """Prints who asks for what, what the policy says (its text, or briefly), what screening found."""
     request = matter["request"]
     print_pairs(
         f"batch {matter['batch_id']}",
@@ -81,8 +82,28 @@ def print_matter(matter: dict[str, Any]) -> None:
             ("waits for", describe_waiting(matter["waiting_for"])),
         ],
     )
-    console.print("[bold]policy[/bold]")
-    console.print(matter["policy"], markup=False)
+    if brief:
+        print_pairs("policy, in brief", _policy_in_brief(matter["policy"]))
+    else:
+        console.print("[bold]policy[/bold]")
+        console.print(matter["policy"], markup=False)
+
+
+def _policy_in_brief(text: str) -> list[tuple[str, object]]:
+    """The rules an approver's eye looks for; what was stored with the plan was a valid policy."""
+    policy = tomllib.loads(text)
+    screening, signed_from = policy["screening"], policy["rollout"].get("approve_from_wave_max")
+    return [
+        ("jurisdiction", f"{policy['jurisdiction']}, version {policy['version']}"),
+        *((f"gate {name}", _roles(gate["roles"])) for name, gate in policy.get("gates", {}).items()),
+        ("lists", f"{', '.join(screening['lists'])}, held from score {screening['threshold']} on"),
+        ("waves signed", f"from wave {signed_from} on at the latest" if signed_from else "none"),
+        ("purposes", ", ".join(policy["purposes"])),
+    ]
+
+
+def _roles(roles: dict[str, int]) -> str:
+    return ", ".join(f"{count} {role}" for role, count in roles.items())
 
 
 def _evidence(status: dict[str, Any]) -> dict[str, Any] | None:
