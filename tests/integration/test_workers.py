@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from temporalio.client import Client
 
@@ -23,6 +22,7 @@ from infra.devstack import Stack
 from infra.devstack.state import REPOSITORY
 from tests.integration.batch.office import Office
 from tests.integration.batch.people import csv_of, people
+from tests.integration.hold_up import hold_up
 from tests.integration.otlp_receiver import Received, receiver
 from tests.integration.worker_program import WorkerProgram, settings_with
 from tests.waiting import eventually
@@ -264,14 +264,3 @@ def run_custody(settings: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, cwd=REPOSITORY, env=variables, capture_output=True, text=True, check=False, timeout=60
     )
-
-
-@contextmanager
-def hold_up(stack: Stack, table: str) -> Iterator[Any]:
-    """Keeps a table locked, so that whoever needs it waits; gives a function that tells whether one does."""
-    owner = stack.database_url("owner")
-    with psycopg.connect(owner, autocommit=True) as looking, psycopg.connect(owner) as holding:
-        holding.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-        waiting = "SELECT count(*) > 0 FROM pg_locks WHERE relation = %s::regclass AND NOT granted"
-        yield lambda: looking.execute(waiting, [table]).fetchone() == (True,)
-        holding.rollback()

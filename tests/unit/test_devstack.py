@@ -191,8 +191,8 @@ def test_root_moves_state_out_of_a_closed_folder(tmp_path: Path, monkeypatch: py
 def test_a_stack_never_started_says_how_to_start_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`status` and `env` before the first `up` end with 3 and name the next step."""
-    for command in ("status", "env"):
+    """`status`, `env` and `workers` before the first `up` end with 3 and name the next step."""
+    for command in ("status", "env", "workers"):
         assert main([command, "--state", str(tmp_path / "none")]) == 3
         assert "make up" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
