@@ -8,7 +8,7 @@ from temporalio.client import Client
 from activities.store.database import Database
 from infra.demo.staging import set_stage
 from infra.devstack import Stack
-from tests.integration.batch.office import Office
+from tests.integration.batch.office import Json, Office
 
 
 @pytest.fixture(scope="package")
@@ -23,3 +23,19 @@ async def office(stack: Stack) -> AsyncIterator[Office]:
     finally:
         owner.close()
         stack.stop_workers()
+
+
+@pytest.fixture(scope="package", autouse=True)
+async def fading(office: Office) -> tuple[Json, Json]:
+    """Gives the request and result of a batch that Temporal is told to forget, its source gone as well.
+
+    Begun before anything else, since the server takes up to a minute over it.
+    """
+    request = office.request(office.new_id("fading"))
+    handle = await office.start(request)
+    await office.pass_gate(request["batch_id"], "compliance")
+    result = await handle.result()
+    (office.inbox / request["source"]["uri"].removeprefix("inbox://")).unlink()
+    deleted = await office.temporal("workflow", "delete", "--workflow-id", request["batch_id"], "--yes")
+    assert deleted.returncode == 0, deleted.stderr
+    return request, result

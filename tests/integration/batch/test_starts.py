@@ -9,12 +9,14 @@ from temporalio.api.common.v1 import Payload
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 
 from infra.demo.cast import REQUESTER
 from tests.integration.batch.after import require_end
 from tests.integration.batch.endings import failure_of, innermost_failure
-from tests.integration.batch.office import QUEUE, Handle, Office, all_of
+from tests.integration.batch.office import QUEUE, Handle, Json, Office, all_of
 from tests.integration.batch.test_left_early import ALL_GATES
+from tests.waiting import eventually_async
 from workflows.batch_plan import Shard
 from workflows.provision_shard import ShardWork
 
@@ -140,3 +142,27 @@ async def test_refused_request_does_not_burn_its_id(office: Office) -> None:
     await office.start(request)
     await office.pass_gate(batch_id, "compliance")
     await require_end(office, batch_id, "completed")
+
+
+async def test_batch_that_temporal_has_forgotten_is_answered_from_the_record(
+    office: Office, fading: tuple[Json, Json]
+) -> None:
+    """Once its history is gone the same request still gives its result, and another one is a conflict."""
+    request, result = fading
+    await eventually_async(lambda: _is_forgotten(office, request["batch_id"]), 60, what="it is forgotten")
+    other = office.signed(request | {"purpose": "campaign"})
+    failure = await failure_of(await office.start(other))
+    assert (failure.type, "fields that differ: purpose, signature" in failure.message) == (
+        "ConflictError",
+        True,
+    )
+    assert await (await office.start(request)).result() == result
+    assert office.states(request["batch_id"]) == {"active": 5}
+
+
+async def _is_forgotten(office: Office, batch_id: str) -> bool:
+    try:
+        await office.handle(batch_id).describe()
+    except RPCError as error:
+        return error.status is RPCStatusCode.NOT_FOUND
+    return False
