@@ -71,4 +71,7 @@ class Custody(ABC):
     @activity.defn
     @abstractmethod
     def undo_derivation(self, step: BatchStep) -> Undone:
-        """Revokes wallets that are not active, and burns the batch's accounts when none is active."""
+        """Revokes wallets that are not active, and burns the batch's accounts when none is active.
+
+        Retry: the same number of revoked ones.
+        """

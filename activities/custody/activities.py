@@ -213,7 +213,8 @@ class CustodyActivities(Custody):
             counts = keyrings.revoke(connection, batch_no)
             if any(counts.values()):
                 audit.append(connection, batch_chain(step.batch_id), kind="undo.derivation", facts=counts)
-        return Undone(counts=counts)
+            revoked = keyrings.revoked_count(connection, batch_no)
+        return Undone(counts={**counts, "revoked": revoked})
 
     def _authority(self, connection: Connection, batch_id: str, tranche: int) -> Authority:
         return require_authority(

@@ -18,6 +18,7 @@ ACCOUNT: Final = 0
 
 PURPOSE: Final = "seed"
 
+_REVOKED: Final = text("SELECT count(*) FROM wallets WHERE batch_no = :batch_no AND state = 'revoked'")
 _REVOKE: Final = text(
     "UPDATE wallets SET state = 'revoked' WHERE batch_no = :batch_no AND state IN ('derived', 'ready')"
 )
@@ -105,3 +106,8 @@ def revoke(connection: Connection, batch_no: int) -> dict[str, int]:
         .values(burned_at=func.clock_timestamp())
     ).rowcount
     return {"revoked": revoked, "burned_accounts": burned}
+
+
+def revoked_count(connection: Connection, batch_no: int) -> int:
+    """Counts the batch's revoked wallets, whichever call revoked them."""
+    return int(connection.execute(_REVOKED, {"batch_no": batch_no}).scalar_one())
