@@ -19,14 +19,17 @@ from activities.contracts.shapes import BatchStep, SliceResult, SliceStep, Undon
 from activities.failures import IntegrityError, InvalidRequestError, ServiceUnavailableError
 from activities.store import audit, slices
 from activities.store.database import Database, hold_fence
-from activities.store.locks import lock_slice
+from activities.store.locks import lock, lock_slice
 from activities.trust.trust_file import Trust, load_trust
+from activities.wave_order import require_next_wave
 from activities.waves import (
     close_wave,
     count_wave,
     failed_share_max,
     freeze,
+    frozen_count,
     insert_wave,
+    is_opened,
     open_wave_of,
     require_same_wave,
     wave_problems,
@@ -61,12 +64,15 @@ class ActivationActivities(Activation):
 
     @activity.defn
     def open_wave(self, step: WaveStep) -> Undone:
-        """Records that the wave opens.
+        """Records that the wave opens, where the plan, the waves before it and its gate let it.
 
-        Raises: ConflictError when it was opened over another range.
+        Raises: PolicyViolationError, ConflictError when it was opened over another range.
         """
         with self._database.transaction() as connection:
             batch_no = hold_fence(connection, batch_id=step.batch_id, fence=step.fence)
+            lock(connection, f"waves/{step.batch_id}")
+            if not is_opened(connection, batch_no, step.wave):
+                require_next_wave(connection, batch_no, step)
             opened = insert_wave(connection, batch_no, step)
             require_same_wave(connection, batch_no, step)
             if opened:
@@ -137,7 +143,7 @@ class ActivationActivities(Activation):
     def undo_activation(self, step: BatchStep) -> Undone:
         """Freezes the batch's active wallets and says so; what cannot be told now stays in the outbox.
 
-        Retry: nothing is left to freeze.
+        Retry: gives how many are frozen, though nothing is left to freeze.
         """
         event = event_id(step.batch_id, "frozen")
         with self._database.transaction() as connection:
@@ -148,9 +154,10 @@ class ActivationActivities(Activation):
             if counts["frozen"]:
                 facts = {"batch_id": step.batch_id, "wallets": counts["frozen"]}
                 enqueue(connection, batch_no=batch_no, event=event, topic=WALLETS_FROZEN, facts=facts)
+            frozen = frozen_count(connection, batch_no)
         # A receiver that is away must not keep the rest of a batch from being undone.
         self._announcer.try_to_deliver(batch_id=step.batch_id, event=event)
-        return Undone(counts=counts)
+        return Undone(counts={**counts, "frozen": frozen})
 
     def _trust(self) -> Trust:
         """Read anew each time, so that a rotated attest key counts at once."""

@@ -28,6 +28,7 @@ _COUNT: Final = text(
     """
 )
 
+_FROZEN: Final = text("SELECT count(*) FROM wallets WHERE batch_no = :batch_no AND state = 'frozen'")
 _FREEZE: Final = text("UPDATE wallets SET state = 'frozen' WHERE batch_no = :batch_no AND state = 'active'")
 
 
@@ -74,6 +75,11 @@ def insert_wave(connection: Connection, batch_no: int, step: WaveStep) -> bool:
         .returning(waves.c.wave)
     )
     return opened.first() is not None
+
+
+def is_opened(connection: Connection, batch_no: int, wave: int) -> bool:
+    """Tells whether the wave was opened before, over whatever range."""
+    return _wave(connection, batch_no, wave) is not None
 
 
 def require_same_wave(connection: Connection, batch_no: int, step: WaveStep) -> None:
@@ -145,6 +151,11 @@ def freeze(connection: Connection, batch_no: int) -> dict[str, int]:
         .values(outcome="undone", closed_at=func.clock_timestamp())
     )
     return {"frozen": frozen.rowcount, "waves": undone.rowcount}
+
+
+def frozen_count(connection: Connection, batch_no: int) -> int:
+    """Counts the batch's frozen wallets, whichever call froze them."""
+    return int(connection.execute(_FROZEN, {"batch_no": batch_no}).scalar_one())
 
 
 def _wave(connection: Connection, batch_no: int, wave: int) -> Row[Any] | None:

@@ -43,7 +43,10 @@ class Activation(ABC):
     @activity.defn
     @abstractmethod
     def open_wave(self, step: WaveStep) -> Undone:
-        """Records that the wave opens. Retry: an open wave is found."""
+        """Records that the wave opens, if it is the one the plan has next and its gate is approved.
+
+        Raises: PolicyViolationError. Retry: an open wave is found.
+        """
 
     @activity.defn
     @abstractmethod
@@ -66,4 +69,4 @@ class Activation(ABC):
     @activity.defn
     @abstractmethod
     def undo_activation(self, step: BatchStep) -> Undone:
-        """Freezes the batch's active wallets; their keys are kept."""
+        """Freezes the batch's active wallets; their keys are kept. Retry: the same number of frozen ones."""

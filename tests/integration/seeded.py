@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +62,7 @@ GATES = {
     "compliance": {"compliance_officer": 1, "wallet_officer": 1},
     "issuance": {"wallet_officer": 1},
     "hold": {"compliance_officer": 2},
+    "wave": {"wallet_officer": 1},
     "resume": {"wallet_officer": 1},
     "rollback": {"wallet_officer": 1},
 }
@@ -116,10 +118,22 @@ def claimed_batch(database: Database, request: dict[str, Any] | None = None) -> 
     return SeededBatch(batch_id=content["batch_id"], batch_no=batch_no)
 
 
-def plan(database: Database, batch: SeededBatch, *, policy: str = POLICY, subject_count: int = 10) -> None:
+def plan(
+    database: Database,
+    batch: SeededBatch,
+    *,
+    policy: str = POLICY,
+    subject_count: int = 10,
+    waves_percent: Sequence[int] = (100,),
+    approve_from_wave: int = 0,
+) -> None:
     """Plans a batch under a policy."""
     terms = {"wait_hours": 24, "remind_hours": 4, "escalate_hours": 12}
-    decision = {"gates": {gate: {"roles": roles, **terms} for gate, roles in GATES.items()}}
+    decision = {
+        "gates": {gate: {"roles": roles, **terms} for gate, roles in GATES.items()},
+        "waves_percent": list(waves_percent),
+        "approve_from_wave": approve_from_wave,
+    }
     with database.transaction() as connection:
         connection.execute(
             insert(plans).values(
@@ -134,10 +148,10 @@ def plan(database: Database, batch: SeededBatch, *, policy: str = POLICY, subjec
         )
 
 
-def planned_batch(database: Database, *, subject_count: int = 10) -> SeededBatch:
+def planned_batch(database: Database, *, subject_count: int = 10, **rollout: Any) -> SeededBatch:
     """Claims and plans a batch."""
     batch = claimed_batch(database)
-    plan(database, batch, subject_count=subject_count)
+    plan(database, batch, subject_count=subject_count, **rollout)
     return batch
 
 

@@ -29,6 +29,8 @@ from tests.integration.store_rows import run, some_wallets
 from tests.integration.wave_room import COUNT, Room, slice_of, wave_of
 from tests.signers import Signer
 
+HALVES = (50, 100)
+
 
 @pytest.fixture
 def attest(stack: Stack) -> Transit:
@@ -45,7 +47,7 @@ def room(databases: Databases, attest: Transit, tmp_path: Path) -> Room:
 
 def test_wave_activates_its_ready_wallets_and_no_others(room: Room) -> None:
     """A wave activates its range, across custody's slices; the rest stays ready."""
-    batch = room.ready_batch()
+    batch = room.ready_batch(waves_percent=HALVES)
     wave = room.opened(batch, length=5, percent=50)
     result = room.activities.activate_slice(slice_of(wave, length=5))
     assert room.states(batch) == "aaaaarrrrr"
@@ -145,10 +147,10 @@ def test_addresses_without_a_signed_slice_are_refused(room: Room) -> None:
 
 def test_slice_needs_its_wave_open(room: Room) -> None:
     """Nothing is activated in a wave that is not open, ended, or does not hold the slice."""
-    batch = room.ready_batch()
+    batch = room.ready_batch(waves_percent=HALVES)
     with pytest.raises(PolicyViolationError):
         room.activities.activate_slice(slice_of(wave_of(batch)))
-    wave = room.opened(batch, length=5)
+    wave = room.opened(batch, length=5, percent=50)
     with pytest.raises(PolicyViolationError):
         room.activities.activate_slice(slice_of(wave, offset=4, length=2))
     room.activities.check_wave(wave)
@@ -166,6 +168,64 @@ def test_wave_opens_once_over_one_range(room: Room) -> None:
     with pytest.raises(ConflictError):
         room.activities.open_wave(replace(wave, length=3))
     assert len(told(room.databases.provisioning, batch.chain, "wave.opened")) == 1
+
+
+def test_waves_open_in_the_order_of_the_plan(room: Room) -> None:
+    """Whoever schedules an opening by hand gets no other range, and none before the last wave has passed."""
+    batch = room.ready_batch(waves_percent=HALVES)
+    first = replace(wave_of(batch), length=5, percent=50)
+    second = replace(first, wave=2, offset=5, percent=100)
+    for wave in (
+        second,
+        wave_of(batch),
+        replace(first, length=6),
+        replace(first, offset=1),
+        replace(first, percent=51),
+        replace(first, tranche=1),
+        replace(first, wave=0),
+    ):
+        with pytest.raises(PolicyViolationError):
+            room.activities.open_wave(wave)
+    room.activities.open_wave(first)
+    with pytest.raises(PolicyViolationError, match="have not passed"):
+        room.activities.open_wave(second)
+    room.activities.activate_slice(slice_of(first, length=5))
+    assert room.activities.check_wave(first).healthy
+    assert room.activities.open_wave(second).counts == {"opened": 1}
+    with pytest.raises(PolicyViolationError):
+        room.activities.open_wave(replace(second, wave=3, offset=10, length=0))
+
+
+def test_failed_wave_is_the_last(room: Room) -> None:
+    """After a wave that did not pass its health gate no other opens."""
+    batch = room.ready_batch(waves_percent=HALVES)
+    first = room.opened(batch, length=5, percent=50)
+    assert not room.activities.check_wave(first).healthy
+    with pytest.raises(PolicyViolationError, match="have not passed"):
+        room.activities.open_wave(replace(first, wave=2, offset=5, percent=100))
+
+
+@pytest.mark.parametrize("outcome", [None, "rejected", "expired", "cancelled"])
+def test_gated_wave_opens_through_its_own_gate(room: Room, outcome: str | None) -> None:
+    """Nothing but an approval over the evidence in force opens a wave that the plan puts behind a gate."""
+    batch = room.ready_batch(waves_percent=HALVES, approve_from_wave=2)
+    first = room.opened(batch, length=5, percent=50)
+    room.activities.activate_slice(slice_of(first, length=5))
+    room.activities.check_wave(first)
+    second = replace(first, wave=2, offset=5, percent=100)
+    digest = room.seal(batch, tranche=0)
+    room.gate(batch, "wave/1", digest, "approved")
+    room.gate(batch, "wave/2", b"another digest", "approved")
+    room.gate(batch, "wave/2", digest, outcome)
+    with pytest.raises(PolicyViolationError, match="gate is not approved"):
+        room.activities.open_wave(second)
+
+
+def test_gated_wave_opens_once_approved(room: Room) -> None:
+    """The gate of the wave's own number over its tranche's evidence is what it takes."""
+    batch = room.ready_batch(approve_from_wave=1)
+    room.gate(batch, "wave/1", room.seal(batch, tranche=0), "approved")
+    assert room.activities.open_wave(wave_of(batch)).counts == {"opened": 1}
 
 
 def test_stale_fence_changes_nothing(room: Room) -> None:
@@ -200,7 +260,9 @@ def test_late_tranche_is_counted_by_rank(room: Room) -> None:
             decision="refuse" if ordinal == 5 else "clear",
         )
     _late_wallets(room, batch, [2, 9])
-    wave = room.opened(batch, tranche=1, length=2)
+    room.passed(batch, wave=1, length=COUNT)
+    room.seal(batch, tranche=1, cleared=2)
+    wave = room.opened(batch, wave=2, tranche=1, length=2)
     assert room.activities.activate_slice(slice_of(wave, offset=1, length=1)).row_count == 1
     assert room.states(batch) == "ra"
     assert room.activities.activate_slice(slice_of(wave, index=1, offset=0, length=1)).row_count == 1
@@ -276,13 +338,13 @@ def test_health_gate_by_counts(count: WaveCount, share: float, problems: int) ->
 
 def test_undoing_freezes_and_keeps_the_wave(room: Room) -> None:
     """Going back freezes what is active, once, and tells; ready wallets are custody's to revoke."""
-    batch = room.ready_batch()
-    wave = room.opened(batch, length=5)
+    batch = room.ready_batch(waves_percent=HALVES)
+    wave = room.opened(batch, length=5, percent=50)
     room.activities.activate_slice(slice_of(wave, length=5))
     moments = _activated_at(room, batch)
     step = BatchStep(batch_id=batch.batch_id, fence=batch.fence)
     assert room.activities.undo_activation(step).counts == {"frozen": 5, "waves": 1}
-    assert room.activities.undo_activation(step).counts == {"frozen": 0, "waves": 0}
+    assert room.activities.undo_activation(step).counts == {"frozen": 5, "waves": 0}
     assert room.states(batch) == "fffffrrrrr"
     assert _activated_at(room, batch) == moments
     assert len(told(room.databases.provisioning, batch.chain, "undo.activation")) == 1

@@ -134,5 +134,5 @@ def test_receiver_that_is_away_does_not_stop_undoing(webhook_room: Room, receive
         no=batch.batch_no,
     )
     assert len(waiting) == 1
-    assert webhook_room.activities.undo_activation(step).counts["frozen"] == 0
+    assert webhook_room.activities.undo_activation(step).counts["frozen"] == COUNT
     assert webhook_room.announcement(batch, "frozen")["data"]["wallets"] == COUNT

@@ -55,9 +55,9 @@ class Room:
             f'[persons."{lee.name}"]\nroles = []\ntenants = ["acme"]\n'
         )
 
-    def ready_batch(self, count: int = COUNT) -> SeededBatch:
+    def ready_batch(self, count: int = COUNT, **rollout: Any) -> SeededBatch:
         """A batch with ready wallets whose addresses custody signed in slices of four."""
-        batch = planned_batch(self.databases.provisioning, subject_count=count)
+        batch = planned_batch(self.databases.provisioning, subject_count=count, **rollout)
         some_wallets(self.databases, batch.batch_no, count=count)
         run(
             self.databases.custody,
@@ -119,6 +119,45 @@ class Room:
         step = replace(wave_of(batch), **changes)
         self.activities.open_wave(step)
         return step
+
+    def passed(self, batch: SeededBatch, *, wave: int, length: int) -> None:
+        """Records a wave of the main tranche that has passed."""
+        run(
+            self.databases.provisioning,
+            "INSERT INTO waves (batch_no, wave, tranche, first_position, length, percent, outcome, closed_at)"
+            " VALUES (:no, :wave, 0, 0, :length, 100, 'passed', clock_timestamp())",
+            no=batch.batch_no,
+            wave=wave,
+            length=length,
+        )
+
+    def seal(self, batch: SeededBatch, *, tranche: int, cleared: int = 0) -> bytes:
+        """Records a tranche's evidence; gives its digest."""
+        digest = f"evidence {tranche} of {batch.batch_id}".encode()
+        run(
+            self.databases.provisioning,
+            "INSERT INTO evidence (batch_no, tranche, list_digests, verdict_root, counts, evidence_digest)"
+            " VALUES (:no, :tranche, '{}', 'r', CAST(:counts AS jsonb), :digest)",
+            no=batch.batch_no,
+            tranche=tranche,
+            counts=json.dumps({"cleared": cleared}),
+            digest=digest,
+        )
+        return digest
+
+    def gate(self, batch: SeededBatch, name: str, digest: bytes, outcome: str | None) -> None:
+        """Records a gate, open or closed so."""
+        run(
+            self.databases.provisioning,
+            "INSERT INTO gates (batch_no, gate, digest, terms, expires_at, outcome, closed_at)"
+            " SELECT :no, :gate, :digest, '{}', clock_timestamp(), told.outcome,"
+            " CASE WHEN told.outcome IS NOT NULL THEN clock_timestamp() END"
+            " FROM (SELECT CAST(:outcome AS text) AS outcome) told",
+            no=batch.batch_no,
+            gate=name,
+            digest=digest,
+            outcome=outcome,
+        )
 
     def announcement(self, batch: SeededBatch, event: str) -> dict[str, Any]:
         """An announcement as the object store has it."""
