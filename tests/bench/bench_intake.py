@@ -18,11 +18,13 @@ from activities.intake.source import Inbox
 from activities.intake.storing import seal_rows
 from activities.personal_data import BatchDataKey
 from infra.devstack import Stack
+from tests.bench.measures import Measure, print_measures
 from tests.integration.intake_room import IntakeRoom, file_of, row
 from tests.integration.store_fixtures import cluster_of, new_databases, new_template
 from tests.trust_room import trust_text
 
 ROWS = 100_000
+TABLE = "intake, one core"
 
 
 def _people(count: int) -> Iterable[str]:
@@ -32,12 +34,12 @@ def _people(count: int) -> Iterable[str]:
     )
 
 
-def _timed(name: str, count: int, work: Callable[[], object]) -> None:
+def _timed(name: str, count: int, work: Callable[[], object]) -> Measure:
     gc.collect()
     start = time.perf_counter()
     work()
     took = time.perf_counter() - start
-    print(f"{name:24} {count / took:>10,.0f} rows/s   {took:6.2f} s")  # noqa: T201 - a bench prints
+    return Measure(table=TABLE, name=name, value=count / took, unit="rows/s", note=f"{took:.2f} s")
 
 
 def _read(inbox: Inbox, name: str) -> list[Row]:
@@ -46,18 +48,20 @@ def _read(inbox: Inbox, name: str) -> list[Row]:
         return [found for found in read_rows(source, today=today) if isinstance(found, Row)]
 
 
-def _alone(folder: Path, count: int) -> None:
+def _alone(folder: Path, count: int) -> list[Measure]:
     """What one core does without any server."""
     (folder / "inbox").mkdir()
     (folder / "inbox" / "bench.csv").write_bytes(file_of(_people(count)))
     inbox = Inbox(folder / "inbox")
     rows = _read(inbox, "bench.csv")
     key = BatchDataKey(batch_id="bench", secret=bytes(32))
-    _timed("read and check", count, lambda: _read(inbox, "bench.csv"))
-    _timed("seal and make leaves", count, lambda: seal_rows(rows, key=key, batch_no=1, first_ordinal=0))
+    return [
+        _timed("read and check", count, lambda: _read(inbox, "bench.csv")),
+        _timed("seal and make leaves", count, lambda: seal_rows(rows, key=key, batch_no=1, first_ordinal=0)),
+    ]
 
 
-def _with_servers(folder: Path, count: int) -> None:
+def _with_servers(folder: Path, count: int) -> list[Measure]:
     """Inspection and storing as the activities do them."""
     with (
         Stack(folder / "stack") as stack,
@@ -68,21 +72,22 @@ def _with_servers(folder: Path, count: int) -> None:
         room = IntakeRoom.made_in(folder / "room", databases, stack, trust_text())
         request = room.request(file_of(_people(count)))
         step = room.claimed(_people(count))
-        _timed("inspect_source", count, lambda: room.intake().inspect_source(InspectSource(request=request)))
-        _timed("store_subjects", count, lambda: room.intake().store_subjects(step))
-        _timed("plan_batch", count, lambda: room.compliance.plan_batch(step))
+        inspect, intake = InspectSource(request=request), room.intake()
+        return [
+            _timed("inspect_source", count, lambda: intake.inspect_source(inspect)),
+            _timed("store_subjects", count, lambda: room.intake().store_subjects(step)),
+            _timed("plan_batch", count, lambda: room.compliance.plan_batch(step)),
+        ]
 
 
-def main() -> None:
-    """Runs every part."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
+def measure(count: int) -> list[Measure]:
+    """Gives rows per second of every part, and peak memory."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         Path(folder).chmod(0o755)
-        _alone(Path(folder), count)
-        _with_servers(Path(folder), count)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{'peak memory':24} {peak:>10,} MiB")  # noqa: T201 - a bench prints
+        found = [*_alone(Path(folder), count), *_with_servers(Path(folder), count)]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return [*found, Measure(table=TABLE, name="peak memory of the measuring process", value=peak, unit="MiB")]
 
 
 if __name__ == "__main__":
-    main()
+    print_measures(measure(int(sys.argv[1]) if len(sys.argv) > 1 else ROWS))
