@@ -214,9 +214,10 @@ def _decide(
     settings: Path | None,
 ) -> None:
     """Shows the matter, signs it, sends it, and ends with REFUSED when it did not count."""
+    given = _from_files(*signed_elsewhere)
 
     async def work(session: Session) -> dict[str, Any]:
-        message = _from_files(*signed_elsewhere)
+        message = given
         if message is None:
             matter = await matter_of(session, batch)
             if not (yes or as_json):
