@@ -35,17 +35,19 @@ _LOOKED_AT_SECONDS = 10
 
 _POLL_SECONDS = 0.1
 
+SourceFile = Annotated[
+    Path,
+    typer.Argument(
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        help="A CSV or JSON lines file of subjects, or a request JSON.",
+    ),
+]
+
 
 def submit(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            exists=True,
-            dir_okay=False,
-            readable=True,
-            help="A CSV or JSON lines file of subjects, or a request JSON.",
-        ),
-    ],
+    source: SourceFile,
     tenant: Annotated[str, typer.Option(help="Whose batch it is.")] = "",
     chains: Annotated[str, typer.Option(help="Chains, separated by commas.")] = "",
     batch_id: Annotated[str, typer.Option("--batch-id", help="Default: from the file.")] = "",

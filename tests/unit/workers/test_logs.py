@@ -30,8 +30,10 @@ def fail_over(value: str) -> None:
 
 
 @pytest.fixture
-def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
+def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     """Gives what was logged once the test configured the logs; every line must be JSON."""
+    for name in ("asyncio", "temporalio.activity"):  # tools in this process may have switched them off
+        monkeypatch.setattr(logging.getLogger(name), "disabled", False)
     before = logging.root.handlers[:], logging.root.level, sys.excepthook, threading.excepthook
     yield lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     logging.captureWarnings(capture=False)
