@@ -183,6 +183,7 @@ verdicts = Table(
     PrimaryKeyConstraint("batch_no", "ordinal"),
     CheckConstraint("verdict IN ('clear','held','refused')", name="verdict"),
     CheckConstraint("(verdict = 'held') = (hold_digest IS NOT NULL)", name="hold"),
+    Index("verdicts_holds", "batch_no", "hold_digest", postgresql_where=text("verdict = 'held'")),
 )
 
 withholdings = Table(

@@ -198,6 +198,13 @@ def _verdicts() -> None:
         sa.CheckConstraint("verdict IN ('clear','held','refused')", name=op.f("verdicts_verdict_check")),
         sa.PrimaryKeyConstraint("batch_no", "ordinal", name=op.f("verdicts_pkey")),
     )
+    op.create_index(
+        "verdicts_holds",
+        "verdicts",
+        ["batch_no", "hold_digest"],
+        unique=False,
+        postgresql_where=sa.text("verdict = 'held'"),
+    )
 
 
 def _withholdings() -> None:
