@@ -13,7 +13,10 @@ from infra.devstack.stack import Stack
 
 Status: TypeAlias = dict[str, Any]
 
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.1
+POLL_SECONDS_MAX = 1.0
+"""Between two looks, a tenth of the time waited so far: a long wait costs the engine little."""
+
 WAIT_SECONDS = 600
 """A million subjects take minutes between two waits for people; the demo's thousand take seconds."""
 
@@ -32,14 +35,15 @@ async def _await_status(
 ) -> Status | None:
     client = await Client.connect(stack.temporal.address, namespace=stack.temporal.namespace)
     handle = client.get_workflow_handle(batch)
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     while True:
         status = await _status(handle)
         if status is not None and reached(status):
             return status
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             return None
-        await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(min(POLL_SECONDS_MAX, max(POLL_SECONDS, waited / 10)))
 
 
 async def _status(handle: Any) -> Status | None:
