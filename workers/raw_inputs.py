@@ -8,9 +8,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from temporalio.api.common.v1 import Payload, Payloads
+from temporalio.api.common.v1 import Payload
+from temporalio.api.failure.v1 import Failure
 from temporalio.common import RawValue
-from temporalio.converter import DataConverter, DefaultPayloadConverter
+from temporalio.converter import (
+    DataConverter,
+    DefaultFailureConverter,
+    DefaultPayloadConverter,
+    PayloadConverter,
+)
 
 
 class RawInputsConverter(DefaultPayloadConverter):
@@ -22,14 +28,18 @@ class RawInputsConverter(DefaultPayloadConverter):
             return [RawValue(payload) for payload in payloads]
         return super().from_payloads(payloads, type_hints)
 
-    def from_payloads_wrapper(self, payloads: Payloads | None) -> list[Any]:
-        """Gives details of failures decoded: they are our own."""
-        return [] if payloads is None else super().from_payloads(payloads.payloads, [])
 
-    def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
-        """Gives one value decoded, whether a type is asked for or not."""
-        return super().from_payloads([payload], [type_hint] if type_hint else [])[0]
+class DecodedDetailsConverter(DefaultFailureConverter):
+    """The default failure converter; details of failures state no types either, and are not inputs."""
+
+    def from_failure(self, failure: Failure, payload_converter: PayloadConverter) -> BaseException:  # noqa: ARG002 - the SDK's signature
+        """Gives the error with its details decoded: they are our own."""
+        return super().from_failure(failure, PayloadConverter.default)
 
 
-RAW_INPUTS = replace(DataConverter.default, payload_converter_class=RawInputsConverter)
+RAW_INPUTS = replace(
+    DataConverter.default,
+    payload_converter_class=RawInputsConverter,
+    failure_converter_class=DecodedDetailsConverter,
+)
 """The data converter of every worker and replay."""
