@@ -111,8 +111,8 @@ def silence_logs() -> None:
 def keep_safe_fields(
     _logger: object, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Drops every field that is not known to be safe."""
-    return {name: value for name, value in event.items() if name in SAFE_FIELDS}
+    """Drops every field that is not known to be safe, and those without a value."""
+    return {name: value for name, value in event.items() if name in SAFE_FIELDS and value is not None}
 
 
 def _log_crash(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:

@@ -225,6 +225,21 @@ def test_unusable_settings_end_a_worker_with_one_line(stack: Stack, place: Path)
         assert (str(places["missing"]) if name == "missing" else name) in line
 
 
+def test_failures_of_steps_and_tasks_are_logged_without_their_texts(stack: Stack) -> None:
+    """Neither the SDK nor its core, which logs failed tasks itself, tells what a foreign error said."""
+    command = [sys.executable, "-m", "tests.integration.failing_worker", stack.temporal.address]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=60)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    told = {(line.get("logger"), line["event"]) for line in lines}
+    assert {
+        (None, "activity failed"),
+        ("temporalio.activity", "Completing activity as failed"),
+        ("temporalio.core", "Failing workflow task"),
+    } <= told
+    assert {line["error"] for line in lines if "error" in line} == {"ValueError"}
+    assert "Quillfeather" not in done.stdout + done.stderr
+
+
 def test_custody_process_shows_no_secret_and_leaves_no_core(stack: Stack, place: Path) -> None:
     """Arguments and environment name files only, and the kernel writes no core of it."""
     worker = WorkerProgram("custody", settings_with(stack, place, {}))
