@@ -18,6 +18,7 @@ from temporalio.client import (
     WorkflowHandle,
     WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError, FailureError
@@ -71,7 +72,7 @@ class Session:
                 answer: dict[str, Any] = await self.batch(batch_id).execute_update(
                     update, message, result_type=dict
                 )
-        except TimeoutError as error:
+        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
             said = f"no answer within {_ANSWER_SECONDS} s: `walletworks status {batch_id}` tells what waits"
             raise CommandError(said, Exit.UNREACHABLE) from error
         return answer
