@@ -4,7 +4,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from temporalio.client import WorkflowQueryFailedError, WorkflowUpdateFailedError
+from temporalio.client import (
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.failures import ServiceUnavailableError
@@ -94,7 +98,7 @@ class Patience:
         try:
             async with asyncio.timeout(ANSWERS_WITHIN):
                 await self._office.decide(self._batch_id, gate, member, **said)
-        except (TimeoutError, WorkflowUpdateFailedError):
+        except (TimeoutError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError):
             return
         except RPCError as error:
             self._nothing_if_away(error)
