@@ -12,6 +12,7 @@ import rfc8785
 
 from activities.failures import InvalidRequestError
 
+_EXACT_INTEGER_MAX: Final = 2**53 - 1
 _FLAT: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
@@ -22,9 +23,25 @@ def canonical(value: Any) -> bytes:
         InvalidRequestError: the value holds something JSON cannot say exactly.
     """
     try:
-        return rfc8785.dumps(value)
+        return _FLAT.encode(value).encode("utf-8") if _is_plain(value) else rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError):
         raise InvalidRequestError("A value cannot be written as canonical JSON") from None
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether the standard encoder, some ten times faster, writes the same bytes as RFC 8785 asks for.
+
+    The two differ in floats, in integers that a float cannot hold, and in the order of names outside of
+    ASCII: the standard encoder sorts by code point and RFC 8785 by UTF-16 unit.
+    """
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return True
+    if kind is int:
+        return bool(-_EXACT_INTEGER_MAX <= value <= _EXACT_INTEGER_MAX)
+    if kind is dict:
+        return all(type(name) is str and name.isascii() and _is_plain(one) for name, one in value.items())
+    return kind is list and all(map(_is_plain, value))
 
 
 def canonical_text(value: Any) -> str:

@@ -31,6 +31,20 @@ def test_text_digest_covers_every_byte() -> None:
     assert canonical.text_digest("x\n") != canonical.text_digest("x")
 
 
+LEAVES = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False) | TEXTS
+NAMES = st.text(st.characters(max_codepoint=127)) | TEXTS
+VALUES = st.recursive(
+    LEAVES.filter(lambda leaf: leaf not in {float("inf"), float("-inf")}),
+    lambda inner: st.lists(inner) | st.dictionaries(NAMES, inner),
+)
+
+
+@given(VALUES)
+def test_any_value_gets_the_bytes_of_the_standard(value: object) -> None:
+    """Whichever encoder writes a value, its bytes are those of RFC 8785."""
+    assert canonical.canonical(value) == rfc8785.dumps(value)  # type: ignore[arg-type]  # any JSON value
+
+
 @given(st.dictionaries(TEXTS, TEXTS))
 def test_fast_rows_are_the_same_bytes(row: dict[str, str]) -> None:
     """The fast way for rows of strings never differs from RFC 8785."""
