@@ -26,7 +26,7 @@ from workers.liveness import LivenessInterceptor, report_seen
 from workers.logs import configure_logs, told_of
 from workers.preflight import require_exact_rights
 from workers.raw_inputs import RAW_INPUTS
-from workers.roster import ROLES, Role, Tools, activities_of, open_database, open_transit
+from workers.roster import ROLES, Role, Tools, activities_of, open_database, open_transit, role_named
 from workers.settings import Settings, SettingsError, load_settings
 from workers.telemetry import configure_telemetry
 
@@ -60,7 +60,7 @@ def main() -> int:
     if name == "custody":
         harden_process()
     try:
-        asyncio.run(_work(name, ROLES[name], load_settings()))
+        asyncio.run(_work(name, role_named(name), load_settings()))
     except SettingsError as error:
         sys.stderr.write(f"walletworks: {error}\n")
         return 2

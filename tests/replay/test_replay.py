@@ -19,10 +19,10 @@ from tests.replay.broken import IdleShard, SleepyBatch
 from tests.replay.record import HISTORIES
 from workers.__main__ import PURE_MODULES
 from workers.raw_inputs import RAW_INPUTS
-from workers.roster import ROLES
+from workers.roster import role_named
 
 RECORDED: Final = sorted(HISTORIES.glob("*/*.json"))
-WORKFLOWS: Final = [workflow for role in ROLES.values() for workflow in role.workflows]
+WORKFLOWS: Final = role_named("provisioning").workflows
 STAGES: Final = {"screen", "derive", "activate"}
 
 UNREAD: Final = "invalid"
