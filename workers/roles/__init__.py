@@ -1,0 +1,1 @@
+"""One module per role, loaded only by the worker that plays it: custody installs nothing else."""

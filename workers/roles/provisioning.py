@@ -1,0 +1,91 @@
+"""The provisioning role: people, lists, policies, object store and Temporal; no seed within reach."""
+
+from typing import Any, Final
+
+from activities.activation import ActivationActivities
+from activities.announcements import Announcer, WebhookReceiver
+from activities.approvals import ApprovalsActivities
+from activities.clients.object_store import object_store
+from activities.compliance import ComplianceActivities
+from activities.contracts.shapes import PROVISIONING_QUEUE
+from activities.evidence.activities import RecordActivities
+from activities.intake.activities import IntakeActivities
+from activities.intake.source import Inbox
+from activities.personal_data import SubjectVault
+from activities.reading import ReadingActivities
+from activities.register import BatchRegisterActivities
+from activities.screening.activities import ScreeningActivities
+from workers.histories import TemporalHistories
+from workers.roster import Role, Tools
+from workers.settings import Settings
+from workflows.provision_batch import ProvisionBatch
+from workflows.provision_shard import ProvisionShard
+
+_UPDATE: Final = frozenset({"update"})
+
+
+def _provisioning(tools: Tools) -> list[Any]:
+    settings, database = tools.settings, tools.database
+    objects, trust = object_store(settings.object_store.uri), settings.trust.path
+    vault, deployment = SubjectVault(transit=tools.transit), settings.deployment
+    announcer = Announcer(database=database, object_store=objects, receiver=_receiver(settings))
+    return [
+        BatchRegisterActivities(database=database),
+        IntakeActivities(
+            database=database,
+            vault=vault,
+            object_store=objects,
+            sources=Inbox(settings.inbox.path),
+            policies=settings.policies.path,
+            trust=trust,
+        ),
+        ComplianceActivities(
+            database=database,
+            object_store=objects,
+            sources=Inbox(settings.inbox.path),
+            policies=settings.policies.path,
+            trust=trust,
+        ),
+        ApprovalsActivities(database=database, trust_path=trust, deployment=deployment, announcer=announcer),
+        ScreeningActivities(
+            database=database, vault=vault, object_store=objects, lists_folder=settings.lists.path
+        ),
+        ActivationActivities(database=database, trust_path=trust, deployment=deployment, announcer=announcer),
+        RecordActivities(
+            database=database,
+            object_store=objects,
+            vault=vault,
+            trust_path=trust,
+            deployment=deployment,
+            histories=TemporalHistories(tools.client),
+        ),
+        ReadingActivities(database=database, object_store=objects, vault=vault, trust_path=trust),
+    ]
+
+
+def _receiver(settings: Settings) -> WebhookReceiver | None:
+    if settings.webhooks is None:
+        return None
+    return WebhookReceiver(url=settings.webhooks.url, secret_file=settings.webhooks.secret_file)
+
+
+ROLE: Final = Role(
+    queue=PROVISIONING_QUEUE,
+    database_role="walletworks_provisioning",
+    key_service_needs={
+        "transit/datakey/plaintext/pii": _UPDATE,
+        "transit/decrypt/pii": _UPDATE,
+    },
+    key_service_never=(
+        "transit/datakey/plaintext/seed",
+        "transit/decrypt/seed",
+        "transit/sign/attest",
+        "transit/export/encryption-key/pii",
+        "transit/keys/pii/config",
+        "sys/seal",
+        "auth/token/create",
+    ),
+    section=lambda settings: settings.provisioning,
+    build=_provisioning,
+    workflows=(ProvisionBatch, ProvisionShard),
+)
