@@ -14,11 +14,14 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.failures import ServiceUnavailableError
 from infra.demo.cast import COMPLIANCE
 from tests.integration.batch.office import SIGNERS, Json, Office, gate_of
+from tests.waiting import eventually_async
 
 ANSWERS_WITHIN: Final = 5.0
 """Seconds a person waits before trying again."""
 
-_LOOKS_EVERY: Final = 0.1
+ENDS_WITHIN: Final = 600.0
+"""Seconds after which even patient people give up."""
+
 _AWAY: Final = frozenset(
     {
         RPCStatusCode.UNAVAILABLE,
@@ -54,13 +57,15 @@ class Patience:
 
     async def carry_through(self) -> Json:
         """Signs whatever is asked for until the batch has ended; gives its last status."""
-        while True:
-            status = await self.status()
-            if status is not None and status["stage"] == "ended":
-                return status
-            if status is not None:
-                await self._act(status)
-            await asyncio.sleep(_LOOKS_EVERY)
+        return await eventually_async(self._ended, ENDS_WITHIN, what="the batch's end") or {}
+
+    async def _ended(self) -> Json | None:
+        """The last status of an ended batch; one that has not ended gets what it waits for."""
+        status = await self.status()
+        if status is None or status["stage"] == "ended":
+            return status
+        await self._act(status)
+        return None
 
     async def _act(self, status: Mapping[str, Any]) -> None:
         """Does what the batch waits for, if people can do it."""
