@@ -30,3 +30,8 @@ async def eventually_async(
             return found
         assert time.monotonic() < deadline, f"{what} did not come within {seconds} s"
         await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def let_time_pass(seconds: float) -> None:
+    """Lets a fault fall at a moment drawn by chance, or a sampler rest; never to wait for something."""
+    await asyncio.sleep(seconds)

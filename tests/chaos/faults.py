@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 
 from infra.devstack import Stack
-from tests.waiting import eventually_async
+from tests.waiting import eventually_async, let_time_pass
 
 MARKS: Final = (
     "batch.claimed",
@@ -108,7 +108,7 @@ class Storm:
 
     async def _strike(self, blow: Blow) -> Recovery:
         await self._until(lambda seen: blow.mark in seen.kinds, MOMENT_WITHIN, what=blow.mark)
-        await asyncio.sleep(blow.delay_seconds)
+        await let_time_pass(blow.delay_seconds)
         struck = time.monotonic()
         kill, bring_back = self._hands_on(blow.victim)
         await asyncio.to_thread(kill)

@@ -24,6 +24,7 @@ from tests.chaos.case import Case
 from tests.chaos.faults import Recovery, Storm, plan_blows
 from tests.integration.batch.office import Json, Office
 from tests.patience import Patience
+from tests.waiting import let_time_pass
 
 SUBJECTS: Final = 2000
 BATCH: Final = "ordeal"
@@ -126,7 +127,7 @@ async def _glance(stack: Stack, seen: set[bytes]) -> None:
     """Keeps every command line and environment that our workers and their children ever show."""
     while True:
         await asyncio.to_thread(_glance_once, stack, seen)
-        await asyncio.sleep(_GLANCE_SECONDS)
+        await let_time_pass(_GLANCE_SECONDS)
 
 
 def _glance_once(stack: Stack, seen: set[bytes]) -> None:

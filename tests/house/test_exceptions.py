@@ -70,6 +70,7 @@ def test_no_test_waits_by_the_clock() -> None:
         if source.name != WAITING
         for node in ast.walk(source.tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) in {"time.sleep", "asyncio.sleep", "sleep"}
+        if ast.unparse(node) != "asyncio.sleep(0)"  # gives others their turn, and takes no time
     ]
     assert wrong == []
 
