@@ -11,6 +11,7 @@ import re
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -154,21 +155,30 @@ class Office:
     async def until(self, batch_id: str, holds: Holds, *, what: str, seconds: float = ENDS_WITHIN) -> Json:
         """The first status for which something holds; a batch that ended otherwise fails at once."""
 
-        async def look() -> Json | None:
+        async def look() -> Json:
             seen = await self.status(batch_id)
-            if holds(seen):
-                return seen
-            assert seen["stage"] != "ended", f"{batch_id} ended before {what}: {seen}"
-            return None
+            if not holds(seen):
+                assert seen["stage"] != "ended", f"{batch_id} ended before {what}: {seen}"
+                assert time.monotonic() < deadline, f"{batch_id} after {seconds} s without {what}: {seen}"
+                return {}
+            return seen
 
-        found = await eventually_async(look, seconds, what=f"{batch_id}: {what}")
-        assert found is not None
-        return found
+        deadline = time.monotonic() + seconds
+        return await eventually_async(look, 2 * seconds, what=what)
 
     async def at_gate(self, batch_id: str, gate: str) -> Json:
         """The gate as `status` shows it, once the batch waits at it."""
         seen = await self.until(batch_id, lambda s: waits_at(s, gate), what=f"waiting at {gate}")
         return gate_of(seen, gate)
+
+    async def until_waiting_for(self, batch_id: str, service: str) -> Json:
+        """The first status that says that the batch waits for a service whose words begin so."""
+
+        def waits(status: Json) -> bool:
+            waiting = status["waiting_for"] or {}
+            return waiting.get("kind") == "service" and waiting["name"].startswith(service)
+
+        return await self.until(batch_id, waits, what=f"waiting for {service}")
 
     async def until_ended(self, batch_id: str) -> Json:
         """The last status."""
@@ -197,10 +207,11 @@ class Office:
         assert answer["counted"], answer
 
     async def pass_gate(self, batch_id: str, gate: str) -> None:
-        """Everybody whom the gate asks for signs it."""
+        """Everybody whom the gate asks for signs it; a seat may be open to either officer."""
         opened = await self.at_gate(batch_id, gate)
         answers = [
-            await self.decide(batch_id, opened, SIGNERS[role]) for role in sorted(opened["still_needed"])
+            await self.decide(batch_id, opened, SIGNERS[seat.partition("|")[0]])
+            for seat in sorted(opened["still_needed"])
         ]
         assert all(answer["counted"] for answer in answers), answers
 
@@ -239,11 +250,12 @@ class Office:
         )
         return ["kept" if row.burned_at is None else "burned" for row in found]
 
-    def write_policy(self, name: str, **caps: int) -> None:
-        """Gives both workers one jurisdiction more: the default one with other caps."""
-        own = (POLICIES / "default.toml").read_text().replace('"default"', f'"{name}"')
-        for cap, most in caps.items():
-            own = re.sub(rf"^{cap} = .*$", f"{cap} = {most}", own, flags=re.MULTILINE)
+    def write_policy(self, name: str, **changes: Any) -> None:
+        """Gives both workers one jurisdiction more: the default one with some values changed."""
+        own = (POLICIES / "default.toml").read_text()
+        for field_name, value in {"jurisdiction": name, **changes}.items():
+            line = f"{field_name} = {json.dumps(value)}"
+            own = re.sub(rf"^{field_name} = .*$", line, own, flags=re.MULTILINE)
         for place in ("policies", "custody/policies"):
             (self.stack.state_dir / place / f"{name}.toml").write_text(own)
 
