@@ -19,8 +19,8 @@ from tests.waiting import eventually_async
 ANSWERS_WITHIN: Final = 5.0
 """Seconds a person waits before trying again."""
 
-ENDS_WITHIN: Final = 240.0
-"""Seconds people stay with a batch, whatever happens to it."""
+ENDS_WITHIN: Final = 600.0
+"""Seconds after which even patient people give up."""
 
 _AWAY: Final = frozenset(
     {
@@ -57,18 +57,15 @@ class Patience:
 
     async def carry_through(self) -> Json:
         """Signs whatever is asked for until the batch has ended; gives its last status."""
+        return await eventually_async(self._ended, ENDS_WITHIN, what="the batch's end") or {}
 
-        async def ended() -> Json | None:
-            status = await self.status()
-            if status is not None and status["stage"] == "ended":
-                return status
-            if status is not None:
-                await self._act(status)
-            return None
-
-        found = await eventually_async(ended, ENDS_WITHIN, what=f"the end of {self._batch_id}")
-        assert found is not None
-        return found
+    async def _ended(self) -> Json | None:
+        """The last status of an ended batch; one that has not ended gets what it waits for."""
+        status = await self.status()
+        if status is None or status["stage"] == "ended":
+            return status
+        await self._act(status)
+        return None
 
     async def _act(self, status: Mapping[str, Any]) -> None:
         """Does what the batch waits for, if people can do it."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 
 from infra.devstack import Stack
-from tests.waiting import eventually_async
+from tests.waiting import eventually_async, let_time_pass
 
 MARKS: Final = (
     "batch.claimed",
@@ -108,7 +108,7 @@ class Storm:
 
     async def _strike(self, blow: Blow) -> Recovery:
         await self._until(lambda seen: blow.mark in seen.kinds, MOMENT_WITHIN, what=blow.mark)
-        await _pass(blow.delay_seconds)
+        await let_time_pass(blow.delay_seconds)
         struck = time.monotonic()
         kill, bring_back = self._hands_on(blow.victim)
         await asyncio.to_thread(kill)
@@ -154,16 +154,6 @@ class Storm:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-async def _pass(seconds: float) -> None:
-    """Lets a moment pass, so that a blow falls into the midst of something."""
-    moment = time.monotonic() + seconds
-
-    async def passed() -> bool:
-        return time.monotonic() >= moment
-
-    await eventually_async(passed, seconds + 1)
 
 
 _PROGRESS: Final = """

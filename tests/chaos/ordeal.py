@@ -24,6 +24,7 @@ from tests.chaos.case import Case
 from tests.chaos.faults import Recovery, Storm, plan_blows
 from tests.integration.batch.office import Json, Office
 from tests.patience import Patience
+from tests.waiting import let_time_pass
 
 SUBJECTS: Final = 2000
 BATCH: Final = "ordeal"
@@ -95,13 +96,14 @@ async def _endure(office: Office, seed: int) -> Ordeal:
     source = office.put_source(people.read_bytes())
     await office.start(office.request(BATCH, jurisdiction="SG", source=source, rollout=rollout))
     storm = asyncio.create_task(Storm(office.stack, BATCH).rage(plan_blows(seed)))
-    glances, done = set[bytes](), asyncio.Event()
-    watch = asyncio.create_task(_glance(office.stack, glances, done))
+    glances: set[bytes] = set()
+    watch = asyncio.create_task(_glance(office.stack, glances))
     try:
-        status = await Patience(office, BATCH, refuse=_listed(people)).carry_through()
+        patience = Patience(office, BATCH, refuse=_listed(people))
+        status = await patience.carry_through()
         recoveries = await storm
     finally:
-        done.set()
+        watch.cancel()
         storm.cancel()
         await asyncio.gather(watch, storm, return_exceptions=True)
     return Ordeal(
@@ -121,12 +123,11 @@ def _listed(people: Path) -> frozenset[int]:
     return frozenset(at for at, row in enumerate(rows) if NEAR_MATCHES[-1].full_name in row)
 
 
-async def _glance(stack: Stack, seen: set[bytes], done: asyncio.Event) -> None:
+async def _glance(stack: Stack, seen: set[bytes]) -> None:
     """Keeps every command line and environment that our workers and their children ever show."""
-    while not done.is_set():
+    while True:
         await asyncio.to_thread(_glance_once, stack, seen)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(done.wait(), _GLANCE_SECONDS)
+        await let_time_pass(_GLANCE_SECONDS)
 
 
 def _glance_once(stack: Stack, seen: set[bytes]) -> None:

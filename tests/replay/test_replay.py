@@ -19,10 +19,10 @@ from tests.replay.broken import IdleShard, SleepyBatch
 from tests.replay.record import HISTORIES
 from workers.__main__ import PURE_MODULES
 from workers.raw_inputs import RAW_INPUTS
-from workers.roster import ROLES
+from workers.roster import role_named
 
 RECORDED: Final = sorted(HISTORIES.glob("*/*.json"))
-WORKFLOWS: Final = [workflow for role in ROLES.values() for workflow in role.workflows]
+WORKFLOWS: Final = role_named("provisioning").workflows
 STAGES: Final = {"screen", "derive", "activate"}
 
 UNREAD: Final = "invalid"
@@ -110,7 +110,6 @@ def test_recorded_history_names_no_machine(path: Path) -> None:
 
 def test_machine_would_be_found() -> None:
     """The search above finds what it is for, and lets the recording's own folder pass."""
-    somebodys = Path("/", "home", "lee", "workflows", "steps.py")
-    assert MACHINE.search(f'"{somebodys}"')
+    assert MACHINE.search(f'"/{"home"}/lee/walletworks/workflows/steps.py"')
     assert MACHINE.search("provisioning@4711@host")
     assert not MACHINE.search("file:///var/tmp/walletworks-replay/objects/batches/one/plan.json")
