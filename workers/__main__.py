@@ -22,7 +22,7 @@ from activities.custody.hardening import harden_process
 from activities.failures import WalletworksError
 from workers.client import connect
 from workers.health import Health
-from workers.liveness import LivenessInterceptor, report_seen
+from workers.liveness import BEAT_SECONDS, LivenessInterceptor, report_seen
 from workers.logs import configure_logs, told_of
 from workers.preflight import require_exact_rights
 from workers.raw_inputs import RAW_INPUTS
@@ -139,6 +139,7 @@ def _worker(role: Role, tools: Tools, threads: ThreadPoolExecutor) -> Worker:
         activity_executor=threads,
         max_concurrent_activities=section.activity_slots,
         graceful_shutdown_timeout=DRAIN,
+        max_heartbeat_throttle_interval=timedelta(seconds=BEAT_SECONDS),
         interceptors=[LivenessInterceptor()],
         workflow_runner=SandboxedWorkflowRunner(
             restrictions=SandboxRestrictions.default.with_passthrough_modules(*PURE_MODULES)

@@ -9,13 +9,16 @@ from typing import Any
 import structlog
 from opentelemetry import metrics
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from activities.failures import WalletworksError
 
 BEAT_SECONDS = 2.0
 """Between two heartbeats; the heartbeat timeout is five of them."""
+
+UNFORESEEN = "an error that nobody foresaw"
+"""All that leaves a worker of an error that is not one of ours, beside its type and where it came from."""
 
 _SECONDS_BUCKETS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 """From a claimed batch to a stream over a large source."""
@@ -54,9 +57,13 @@ class _Beating(ActivityInboundInterceptor):
         beats = asyncio.create_task(_beat(in_thread=input.executor is not None))
         try:
             return await super().execute_activity(input)
-        except Exception as error:
+        except FailureError as error:
             _note_failure(name, error)
             raise
+        except Exception as error:  # noqa: BLE001 - it goes on, without a text that may repeat its input
+            _note_failure(name, error)
+            kind = type(error).__name__
+            raise ApplicationError(UNFORESEEN, type=kind).with_traceback(error.__traceback__) from None
         finally:
             beats.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Final
 
 import structlog
+from temporalio.exceptions import ApplicationError
 
 SAFE_FIELDS: Final = frozenset(
     [
@@ -81,7 +82,8 @@ def told_of(error: BaseException) -> dict[str, str]:
     """Gives of an error its type and the innermost places it came through; nothing of its text."""
     frames = traceback.extract_tb(error.__traceback__)[-_PLACES_MAX:]
     places = (f"{'/'.join(Path(frame.filename).parts[-2:])}:{frame.lineno}" for frame in reversed(frames))
-    return {"error": type(error).__name__, "at": " < ".join(places)}
+    kind = error.type if isinstance(error, ApplicationError) else None
+    return {"error": kind or type(error).__name__, "at": " < ".join(places)}
 
 
 def configure_logs() -> None:
