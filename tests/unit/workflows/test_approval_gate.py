@@ -6,7 +6,8 @@ import pytest
 
 from activities.contracts.approvals import GateStanding
 from activities.contracts.compliance import GateTerms
-from workflows.approval_gate import _decided, _outcome, _reminders, stamp
+from workflows.approval_gate import _decided, _outcome, _reminders, stamp, take_standing
+from workflows.batch_state import BatchState
 
 OPENED = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TERMS = GateTerms(roles={"compliance_officer": 1}, wait_hours=48, remind_hours=4, escalate_hours=24)
@@ -61,3 +62,22 @@ def test_moments_are_written_to_the_second_in_utc() -> None:
     """As statements and gates write them."""
     assert stamp(OPENED + timedelta(microseconds=999_999)) == "2026-03-01T12:00:00Z"
     assert datetime.fromisoformat(stamp(OPENED)) == OPENED
+
+
+def test_an_answer_that_comes_late_takes_nothing_back() -> None:
+    """The answers to two decisions may come in the other order: the fuller standing is the newer one."""
+    first = GateStanding(gate="compliance", digest="ab" * 32, satisfied=False, approved_by=["kim"])
+    second = GateStanding(gate="compliance", digest="ab" * 32, satisfied=True, approved_by=["kim", "lee"])
+    refused = _standing(rejected_by="lee@acme.example")
+    state = BatchState()
+    for arrives, stands in ((second, second), (first, second), (refused, refused), (second, refused)):
+        take_standing(state, arrives)
+        assert state.gates == {"compliance": stands}
+
+
+def test_a_gate_over_another_digest_begins_anew() -> None:
+    """Nobody who approved the one has approved the other."""
+    state = BatchState(gates={"issuance": GateStanding(gate="issuance", digest="ab" * 32, satisfied=True)})
+    late = GateStanding(gate="issuance", digest="cd" * 32, satisfied=False)
+    take_standing(state, late)
+    assert state.gates["issuance"] == late
