@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select, update
 
 from activities import merkle
-from activities.attested_wallets import Run, ordinal_range
+from activities.activation.attested_wallets import Run, ordinal_range
 from activities.contracts.custody import VerifiedRange
 from activities.contracts.shapes import SliceResult, SliceStep
 from activities.custody.keyrings import ACCOUNT, Keyring

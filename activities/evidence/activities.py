@@ -25,7 +25,7 @@ from activities.evidence.restricted_part import restricted_lines
 from activities.evidence.writer import BundleWriter
 from activities.failures import InvalidRequestError, ServiceUnavailableError
 from activities.personal_data import BatchDataKey, SubjectVault, wrapped_key
-from activities.read_log import record_read
+from activities.reading.log import record_read
 from activities.store import tables as t
 from activities.store.database import Database
 from activities.trust.trust_file import Trust, load_trust

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from temporalio import activity
 
+from activities.approvals.gates import lock_gates
 from activities.clients.object_store import ObjectStore
 from activities.contracts.screening import (
     ApplyListChanges,
@@ -23,7 +24,6 @@ from activities.contracts.shapes import (
     Undone,
     batch_chain,
 )
-from activities.gates import lock_gates
 from activities.personal_data import SubjectVault
 from activities.screening.editions import Editions
 from activities.screening.evidence import cancel_open_holds, put_document, sealed_evidence

@@ -17,11 +17,11 @@ from uuid import uuid4
 
 from sqlalchemy import insert, select, update
 
-from activities.activation import ActivationActivities
-from activities.announcements import Announcer
-from activities.approvals import ApprovalsActivities
+from activities.activation.activities import ActivationActivities
+from activities.activation.announcements import Announcer
+from activities.approvals.activities import ApprovalsActivities
 from activities.clients.object_store import FolderStore
-from activities.compliance import ComplianceActivities
+from activities.compliance.activities import ComplianceActivities
 from activities.contracts.activation import WaveStep
 from activities.contracts.approvals import CloseGate, OpenGate, RecordAttempt, RecordedAttempt
 from activities.contracts.batches import ClaimBatch, FinishBatch, RaiseFence
@@ -32,7 +32,7 @@ from activities.evidence.activities import RecordActivities
 from activities.intake.activities import IntakeActivities
 from activities.intake.source import Inbox
 from activities.personal_data import SubjectVault, wrapped_key
-from activities.reading import ReadingActivities
+from activities.reading.activities import ReadingActivities
 from activities.register import BatchRegisterActivities
 from activities.store import audit
 from activities.store import tables as t

@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from activities.announcements import Announcer
-from activities.approvals import ApprovalsActivities
+from activities.activation.announcements import Announcer
+from activities.approvals.activities import ApprovalsActivities
 from activities.clients.object_store import FolderStore
 from activities.contracts.approvals import (
     CloseGate,

@@ -10,7 +10,7 @@ from typing import Any
 
 from activities.clients.object_store import FolderStore
 from activities.clients.transit import Transit
-from activities.compliance import ComplianceActivities
+from activities.compliance.activities import ComplianceActivities
 from activities.contracts.batches import ClaimBatch
 from activities.contracts.shapes import BatchStep
 from activities.intake.activities import IntakeActivities

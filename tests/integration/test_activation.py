@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from activities import merkle
+from activities.activation.waves import WaveCount, wave_problems
 from activities.canonical import canonical
 from activities.clients.transit import Transit
 from activities.contracts.shapes import BatchStep, SliceResult
@@ -21,7 +22,6 @@ from activities.failures import (
     ServiceUnavailableError,
     StaleFenceError,
 )
-from activities.waves import WaveCount, wave_problems
 from infra.devstack import Stack
 from tests.integration.seeded import DEPLOYMENT, SeededBatch, planned_batch, raise_fence, told
 from tests.integration.store_fixtures import Databases

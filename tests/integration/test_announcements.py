@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
-from activities.announcements import WebhookReceiver, event_id
+from activities.activation.announcements import WebhookReceiver, event_id
 from activities.clients.transit import Transit
 from activities.contracts.shapes import BatchStep
 from activities.failures import (

@@ -16,7 +16,7 @@ from activities.contracts.shapes import SLICE_SIZE, BatchStep, batch_chain
 from activities.evidence.report import Status
 from activities.evidence.verify import verify_bundle
 from activities.failures import IntegrityError, InvalidRequestError, ServiceUnavailableError
-from activities.read_log import reads_chain
+from activities.reading.log import reads_chain
 from activities.store import audit
 from activities.store import tables as t
 from infra.devstack import Stack

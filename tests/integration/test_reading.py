@@ -12,8 +12,8 @@ from sqlalchemy import select
 from activities.contracts.reading import ReadBatch, SubjectAccount
 from activities.contracts.shapes import Document, batch_chain
 from activities.failures import InvalidRequestError, PolicyViolationError
-from activities.read_log import reads_chain
-from activities.reading import WALLET_COLUMNS
+from activities.reading.activities import WALLET_COLUMNS
+from activities.reading.log import reads_chain
 from activities.store import audit
 from activities.store import tables as t
 from tests.integration.builders import (

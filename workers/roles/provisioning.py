@@ -2,17 +2,17 @@
 
 from typing import Any, Final
 
-from activities.activation import ActivationActivities
-from activities.announcements import Announcer, WebhookReceiver
-from activities.approvals import ApprovalsActivities
+from activities.activation.activities import ActivationActivities
+from activities.activation.announcements import Announcer, WebhookReceiver
+from activities.approvals.activities import ApprovalsActivities
 from activities.clients.object_store import object_store
-from activities.compliance import ComplianceActivities
+from activities.compliance.activities import ComplianceActivities
 from activities.contracts.shapes import PROVISIONING_QUEUE
 from activities.evidence.activities import RecordActivities
 from activities.intake.activities import IntakeActivities
 from activities.intake.source import Inbox
 from activities.personal_data import SubjectVault
-from activities.reading import ReadingActivities
+from activities.reading.activities import ReadingActivities
 from activities.register import BatchRegisterActivities
 from activities.screening.activities import ScreeningActivities
 from workers.histories import TemporalHistories

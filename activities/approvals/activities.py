@@ -14,14 +14,24 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError as ConstraintError
 from temporalio import activity
 
-from activities.announcements import Announcer, enqueue, event_id
-from activities.attempts import (
+from activities.activation.announcements import Announcer, enqueue, event_id
+from activities.approvals.attempts import (
     Ruling,
     recorded_answer,
     replayed,
     rule_on,
     write_attempt,
     write_refusal,
+)
+from activities.approvals.gates import (
+    BatchCase,
+    OpenHold,
+    batch_case,
+    lock_gates,
+    moment,
+    open_hold_count,
+    standing,
+    stored_gate,
 )
 from activities.contracts.approvals import (
     Approvals,
@@ -36,16 +46,6 @@ from activities.contracts.approvals import (
 )
 from activities.contracts.shapes import Undone, batch_chain
 from activities.failures import InvalidRequestError, PolicyViolationError, ServiceUnavailableError
-from activities.gates import (
-    BatchCase,
-    OpenHold,
-    batch_case,
-    lock_gates,
-    moment,
-    open_hold_count,
-    standing,
-    stored_gate,
-)
 from activities.store import audit
 from activities.store.database import Database, hold_fence
 from activities.store.tables import adjudications, gates

@@ -11,18 +11,10 @@ from sqlalchemy import Connection, Row, text
 from temporalio import activity
 
 from activities import merkle
-from activities.announcements import Announcer, enqueue, event_id
-from activities.attested_wallets import Run, attested_addresses, ordinal_range
-from activities.canonical import canonical_strings
-from activities.contracts.activation import Activation, AnnouncedWave, WaveHealth, WaveStep
-from activities.contracts.shapes import BatchStep, SliceResult, SliceStep, Undone, batch_chain
-from activities.failures import IntegrityError, InvalidRequestError, ServiceUnavailableError
-from activities.store import audit, slices
-from activities.store.database import Database, hold_fence
-from activities.store.locks import lock, lock_slice
-from activities.trust.trust_file import Trust, load_trust
-from activities.wave_order import require_next_wave
-from activities.waves import (
+from activities.activation.announcements import Announcer, enqueue, event_id
+from activities.activation.attested_wallets import Run, attested_addresses, ordinal_range
+from activities.activation.wave_order import require_next_wave
+from activities.activation.waves import (
     close_wave,
     count_wave,
     failed_share_max,
@@ -35,6 +27,14 @@ from activities.waves import (
     wave_problems,
     wave_values,
 )
+from activities.canonical import canonical_strings
+from activities.contracts.activation import Activation, AnnouncedWave, WaveHealth, WaveStep
+from activities.contracts.shapes import BatchStep, SliceResult, SliceStep, Undone, batch_chain
+from activities.failures import IntegrityError, InvalidRequestError, ServiceUnavailableError
+from activities.store import audit, slices
+from activities.store.database import Database, hold_fence
+from activities.store.locks import lock, lock_slice
+from activities.trust.trust_file import Trust, load_trust
 
 WAVE_ACTIVATED: Final = "wave.activated"
 WALLETS_FROZEN: Final = "wallets.frozen"

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from activities.attested_wallets import Run, ordinal_range
+from activities.activation.attested_wallets import Run, ordinal_range
 from activities.contracts.activation import WaveStep
 from activities.contracts.shapes import SliceStep
 from activities.failures import ConflictError, PolicyViolationError

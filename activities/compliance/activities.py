@@ -17,6 +17,7 @@ from temporalio import activity
 from activities import merkle
 from activities.canonical import sha256_hex
 from activities.clients.object_store import ObjectStore
+from activities.compliance.subject_caps import most_wallets_of, most_wallets_of_batch
 from activities.contracts.compliance import Compliance, GateTerms, PlannedBatch, PreviewPlan
 from activities.contracts.request import BatchRequest, parse_request
 from activities.contracts.shapes import SLICE_SIZE, BatchStep, Document, batch_chain
@@ -34,7 +35,6 @@ from activities.store.database import Database, hold_fence
 from activities.store.locks import lock
 from activities.store.tables import batches, plans
 from activities.store.tables import slices as slice_rows
-from activities.subject_caps import most_wallets_of, most_wallets_of_batch
 from activities.trust.trust_file import Trust, load_trust
 
 

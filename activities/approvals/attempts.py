@@ -12,11 +12,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
+from activities.approvals.gates import HOLD, BatchCase, OpenHold, open_gates, open_hold
 from activities.canonical import sha256_hex
 from activities.contracts.approvals import GateStanding, RecordAttempt, RecordedAttempt, RecordRefusal
 from activities.contracts.shapes import batch_chain
 from activities.failures import InvalidRequestError
-from activities.gates import HOLD, BatchCase, OpenHold, open_gates, open_hold
 from activities.store import audit
 from activities.store.tables import attempts
 from activities.trust.judging import Judgement, judge_attempt

@@ -23,10 +23,10 @@ from activities.evidence.public_part import one_snapshot, stream
 from activities.evidence.restricted import encrypted_parts, recipients
 from activities.failures import InvalidRequestError, PolicyViolationError, ServiceUnavailableError
 from activities.personal_data import ROW_GROUP, VERDICT_GROUP, BatchDataKey, SubjectVault, wrapped_key
-from activities.read_log import record_read
+from activities.reading.log import record_read
+from activities.reading.story import subject_account
 from activities.store import tables as t
 from activities.store.database import Database
-from activities.subject_story import subject_account
 from activities.trust.gates import GateRule
 from activities.trust.trust_file import Trust, load_trust
 

@@ -1,0 +1,1 @@
+"""Gates and the signed statements sent to them, counted from the raw texts alone."""

@@ -1,0 +1,1 @@
+"""What readers are told: tables, holds, stories, each on the record."""
