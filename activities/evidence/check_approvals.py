@@ -169,6 +169,9 @@ def _require_recorded(facts: BundleFacts, found: AuditFacts) -> None:
         require(same, "an attempt ended otherwise than the audit log says")
         late = parse_instant(entry.recorded_at) - parse_instant(row.received_at)
         require(-_CLOCK_GRAIN <= late <= _COUNTING_MAX, "an attempt came at another time than it was logged")
+        came = row.statement is not None
+        whole = came == ("statement_sha256" in said) and came == (row.signature is not None)
+        require(whole, "an attempt lacks its statement or signature, or has one it did not come with")
         # A refused text that the store could not hold was kept with replacement characters.
         altered = not row.counted and "\ufffd" in (row.statement or "")
         if row.statement is not None and not altered:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from itertools import pairwise
 from typing import Any, Final
 
 from activities.canonical import canonical
@@ -84,6 +85,8 @@ def check_heads(facts: BundleFacts, found: AuditFacts) -> str:
     require(facts.heads, "no head of the batch's audit chain is attested")
     for head in facts.heads:
         _require_head_shape(facts, head.message)
+    seqs = [int((loose_json(head.message) or {}).get("seq") or 0) for head in facts.heads]
+    require(all(a < b for a, b in pairwise(seqs)), "the attested heads are not in their order")
     last = loose_json(facts.heads[-1].message) or {}
     at_end = (last.get("seq"), last.get("head")) == found.ends.get(facts.batch_chain)
     require(at_end, "the audit chain does not end at its attested head")
@@ -103,6 +106,8 @@ def check_slices(facts: BundleFacts, found: AuditFacts) -> str:
     told = Counter((row.tranche, row.slice_index, row.root, *sorted(row.counts.items())) for row in ranges)
     require(told == found.verified, "the verified ranges differ from those in the audit log")
     for row in facts.slices:
+        signed = (row.signature is not None) == (row.stage == "derive")
+        require(signed, "a slice carries a signature that its stage does not have, or lacks one")
         if row.stage != "verify":
             _require_told(row, found)
     committed = len(found.outcomes) == len(facts.slices) - len(ranges)
@@ -224,5 +229,3 @@ def _require_told(row: SliceRow, found: AuditFacts) -> None:
     own |= {name: getattr(row, name) for name in ("first_position", "length") if said and name in said}
     same = said is not None and all(said.get(name) == value for name, value in own.items())
     require(same, "a slice differs from its outcome in the audit log")
-    signed = (row.signature is not None) == (row.stage == "derive")
-    require(signed, "a slice carries a signature that its stage does not have, or lacks one")

@@ -1,6 +1,7 @@
 """The evidence documents: list digests, verdict root, adjudications and counts, each recomputed."""
 
 from collections import Counter
+from itertools import pairwise
 
 from activities.contracts.shapes import LATE_TRANCHE, MAIN_TRANCHE
 from activities.digests import adjudication_root
@@ -33,6 +34,8 @@ def check_lists(facts: BundleFacts, found: AuditFacts) -> str:
         for entry in (*found.of_kind("lists.pinned"), *found.of_kind("list.changed"))
         for name, digest in dict(entry.facts.get("lists") or {}).items()
     }
+    order = [(row.applied_in_wave, row.list_id, row.digest) for row in facts.lists]
+    require(all(a < b for a, b in pairwise(order)), "lists.json is not in its order")
     held = {(row.list_id, row.digest, row.applied_in_wave) for row in facts.lists}
     require(told == held, "the lists differ from those in the audit log")
     hit: Counter[int] = Counter()

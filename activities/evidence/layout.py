@@ -32,7 +32,9 @@ the order stated. Digests, roots and possession signatures are lower-case hex; a
 
 The public part holds no personal data and no subject_id. Everything in it is bound to custody's signatures,
 to the approvers' or to the attested log, except `histories.jsonl`, the source, date and number of entries
-in `lists.json`, and the message name of an attempt.
+in `lists.json`, the message name of an attempt, the signature of a refused one, an attempt's time by less
+than its entry's few minutes, where a verified range lies, and which subjects a list change withheld
+(how many is attested, and that none of those named is active).
 """
 
 from typing import Final

@@ -72,7 +72,7 @@ class BundleReader:
         """Fails unless the table lists every other member with its digest and size."""
         listed = [member.name for member in table.members]
         others = [name for name in self._entries if name != BUNDLE]
-        require(sorted(listed) == sorted(others), "the table does not list exactly the other members")
+        require(listed == others, "the table does not list exactly the other members in their order")
         for member in table.members:
             digest, size = self._digest(member.name)
             fits = (digest, size) == (member.sha256, member.size)
