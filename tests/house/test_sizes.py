@@ -4,6 +4,8 @@ from tests.house.sources import ROOMS, Function, in_rooms, sources
 
 FUNCTION_LINES_MAX = 50
 FILE_LINES_MAX = 400
+ONE_FILE_BY_DESIGN = {"infra/auditor/verify_bundle.py"}
+"""An auditor reads it, takes it along and runs it alone: that it is one file is the point."""
 TEST_FILE_LINES_MAX = 500
 """A file of tests is a list: it may be longer."""
 POSITIONAL_MAX = 5
@@ -30,6 +32,7 @@ def test_files_are_short() -> None:
         f"{source.name}: {len(source.lines)}"
         for source in sources()
         if len(source.lines) > (FILE_LINES_MAX if source.room in ROOMS else TEST_FILE_LINES_MAX)
+        and source.name not in ONE_FILE_BY_DESIGN
     ]
     assert long == []
 
