@@ -51,6 +51,7 @@ def set_stage(stack: Stack) -> Stage:
 def lay_out_lists(target: Path) -> None:
     """Copies the demo's lists with today's date, as if the authorities had published them this morning."""
     shutil.copytree(LISTS, target, dirs_exist_ok=True)
+    target.chmod(0o700)  # copied with the files is the mode of the folder they came from
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     for xml in target.glob("*/*.xml"):
         xml.write_text(_UN_DATE.sub(f'dateGenerated="{today}', xml.read_text()))
