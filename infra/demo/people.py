@@ -121,15 +121,15 @@ _CULTURES: Final = (
 )
 
 
-def write_people(path: Path, count: int, seed: int) -> None:
+def write_people(path: Path, count: int, seed: int, *, prefix: str = "S") -> None:
     """Writes the subjects' CSV: `count` rows, the near matches among them where there is room for all."""
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
-        writer.writerows(_rows(count, seed))
+        writer.writerows(_rows(count, seed, prefix))
 
 
-def _rows(count: int, seed: int) -> Iterator[tuple[str, ...]]:
+def _rows(count: int, seed: int, prefix: str) -> Iterator[tuple[str, ...]]:
     chance = random.Random(seed)  # noqa: S311 - a repeatable demonstration, nothing secret
     places = chance.sample(range(count), len(NEAR_MATCHES)) if count >= len(NEAR_MATCHES) else []
     near = dict(zip(places, NEAR_MATCHES, strict=False))
@@ -139,7 +139,7 @@ def _rows(count: int, seed: int) -> Iterator[tuple[str, ...]]:
             name, born, country = near[ordinal]
             nationality = country
         yield (
-            f"S-{ordinal + 1:06d}",
+            f"{prefix}-{ordinal + 1:06d}",
             "person",
             name,
             born.isoformat(),

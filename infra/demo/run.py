@@ -57,7 +57,8 @@ def _play(kind: type[Play], stack: Stack, *, name: str, count: int) -> int:
     stack.start_workers()
     batch = f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     people = stage.folder / f"{batch}.csv"
-    write_people(people, count, seed=int(time.time()))
+    # Other people each time: a policy caps the wallets that a subject may have with one tenant.
+    write_people(people, count, seed=int(time.time()), prefix=f"S{batch[-6:]}")
     ready = time.monotonic() - began
     console.print(
         f"Ready after {ready:.1f} s, with {count:,} subjects in {people.name}.\n"
