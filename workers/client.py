@@ -7,13 +7,13 @@ from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfig
 
-from workers.settings import Settings
+from workers.settings import ClientSettings
 
 _ENVIRONMENT = ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE")
 
 
 async def connect(
-    settings: Settings, *, identity: str, data_converter: DataConverter = DataConverter.default
+    settings: ClientSettings, *, identity: str, data_converter: DataConverter = DataConverter.default
 ) -> Client:
     """Gives a client whose calls carry the trace of their caller.
 

@@ -7,6 +7,7 @@ own environment variables (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_PROFIL
 import os
 import tomllib
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,6 +15,9 @@ SETTINGS_VARIABLE = "WALLETWORKS_SETTINGS"
 """The environment variable that names the settings file."""
 
 _DEFAULT_PLACE = Path(".walletworks") / "settings.toml"
+
+
+Shape = TypeVar("Shape", bound="ClientSettings")
 
 
 class SettingsError(Exception):
@@ -77,14 +81,24 @@ class TelemetrySettings(_Section):
     metric_seconds: float = Field(default=15, ge=0.1, le=300)
 
 
-class Settings(_Section):
-    """Everything a process is told at its start."""
+class ClientSettings(BaseModel):
+    """What the command line is told; what the same file says to workers is theirs to check."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     deployment: str
-    state_dir: Path
     temporal: TemporalSettings
-    object_store: UriSettings
     inbox: PathSettings
+    telemetry: TelemetrySettings = TelemetrySettings()
+
+
+class Settings(ClientSettings):
+    """Everything a worker is told at its start; a section nobody knows is refused by name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state_dir: Path
+    object_store: UriSettings
     lists: PathSettings
     policies: PathSettings
     trust: PathSettings
@@ -92,17 +106,28 @@ class Settings(_Section):
     provisioning: RoleSettings
     custody: RoleSettings
     webhooks: WebhookSettings | None = None
-    telemetry: TelemetrySettings = TelemetrySettings()
 
 
 def load_settings(path: Path | None = None) -> Settings:
-    """Gives the settings.
+    """Gives a worker's settings.
 
     Raises: SettingsError naming the file or the field, and what to do.
     """
+    return _load(path, Settings)
+
+
+def load_client_settings(path: Path | None = None) -> ClientSettings:
+    """Gives the command line's settings.
+
+    Raises: SettingsError naming the file or the field, and what to do.
+    """
+    return _load(path, ClientSettings)
+
+
+def _load(path: Path | None, shape: type[Shape]) -> Shape:
     place = path or _find()
     try:
-        return Settings.model_validate(tomllib.loads(place.read_text(encoding="utf-8")))
+        return shape.model_validate(tomllib.loads(place.read_text(encoding="utf-8")))
     except OSError:
         problem = f"{place} cannot be read: start the stack with `make up`, or set {SETTINGS_VARIABLE}"
     except tomllib.TOMLDecodeError as error:

@@ -158,7 +158,8 @@ def _gate_reasons(facts: PlanFacts, gates: Mapping[str, GateRule]) -> Iterator[D
         yield _reason("request_unsigned", "signature", "unsigned: one person more is needed at every gate")
     for name in ("compliance", "issuance", "wave"):
         if name in gates:
-            asks = f"gate {name} asks for {gates[name].persons} persons"
+            persons = gates[name].persons
+            asks = f"gate {name} asks for {persons} {'person' if persons == 1 else 'persons'}"
             yield _reason(f"{name}_approval_needed", "jurisdiction", asks)
 
 

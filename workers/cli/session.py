@@ -29,7 +29,7 @@ from workers.cli.called import CALLED
 from workers.cli.exits import CommandError, Exit
 from workers.client import connect
 from workers.logs import silence_logs
-from workers.settings import Settings, SettingsError, load_settings
+from workers.settings import ClientSettings, SettingsError, load_client_settings
 from workers.telemetry import configure_telemetry
 
 Gives = TypeVar("Gives")
@@ -47,7 +47,7 @@ _CLAIM_TIMEOUT = timedelta(seconds=20)
 class Session:
     """What a command works with."""
 
-    def __init__(self, settings: Settings, client: Client) -> None:
+    def __init__(self, settings: ClientSettings, client: Client) -> None:
         self.settings = settings
         self.client = client
 
@@ -94,13 +94,13 @@ class Session:
 def run(work: Callable[[Session], Awaitable[Gives]], *, settings_path: Path | None) -> Gives:
     """Connects, works, and turns whatever goes wrong into a CommandError."""
     try:
-        settings = load_settings(settings_path)
+        settings = load_client_settings(settings_path)
     except SettingsError as error:
         raise CommandError(str(error), Exit.UNREACHABLE) from error
     return asyncio.run(_run(work, settings))
 
 
-async def _run(work: Callable[[Session], Awaitable[Gives]], settings: Settings) -> Gives:
+async def _run(work: Callable[[Session], Awaitable[Gives]], settings: ClientSettings) -> Gives:
     silence_logs()
     telemetry = configure_telemetry(settings.telemetry, service="cli")
     try:
@@ -115,7 +115,7 @@ async def _run(work: Callable[[Session], Awaitable[Gives]], settings: Settings) 
         telemetry.close()
 
 
-async def _connect(settings: Settings) -> Client:
+async def _connect(settings: ClientSettings) -> Client:
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
             return await connect(settings, identity=f"walletworks-cli {getuser()}")
@@ -126,7 +126,7 @@ async def _connect(settings: Settings) -> Client:
         ) from error
 
 
-def _from_rpc(error: RPCError, settings: Settings) -> CommandError:
+def _from_rpc(error: RPCError, settings: ClientSettings) -> CommandError:
     if error.status is RPCStatusCode.NOT_FOUND:
         return CommandError(
             "no such batch is known to Temporal, or it has ended: `walletworks inbox` lists open ones"
