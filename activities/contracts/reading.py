@@ -50,3 +50,11 @@ class Reading(ABC):
 
         Raises: InvalidRequestError when the batch has no such subject.
         """
+
+    @activity.defn
+    @abstractmethod
+    def find_bundle(self, step: ReadBatch) -> Document:
+        """Finds the evidence bundle, for as long as the object store keeps it.
+
+        Raises: InvalidRequestError when the batch has none.
+        """

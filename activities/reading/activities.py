@@ -5,6 +5,7 @@ only; what is told of screening tips nobody off.
 """
 
 import csv
+import hashlib
 import io
 import tempfile
 from collections.abc import Iterator
@@ -19,9 +20,15 @@ from activities.canonical import canonical
 from activities.clients.object_store import ObjectStore
 from activities.contracts.reading import ReadBatch, Reading, SubjectAccount
 from activities.contracts.shapes import Document
+from activities.evidence.layout import bundle_key
 from activities.evidence.public_part import one_snapshot, stream
 from activities.evidence.restricted import encrypted_parts, recipients
-from activities.failures import InvalidRequestError, PolicyViolationError, ServiceUnavailableError
+from activities.failures import (
+    IntegrityError,
+    InvalidRequestError,
+    PolicyViolationError,
+    ServiceUnavailableError,
+)
 from activities.personal_data import ROW_GROUP, VERDICT_GROUP, BatchDataKey, SubjectVault, wrapped_key
 from activities.reading.log import record_read
 from activities.reading.story import subject_account
@@ -109,6 +116,25 @@ class ReadingActivities(Reading):
         with self._database.transaction() as connection:
             one_snapshot(connection)
             return subject_account(connection, batch_no=opened.batch_no, subject_id=step.subject_id)
+
+    @activity.defn
+    def find_bundle(self, step: ReadBatch) -> Document:
+        """Finds the evidence bundle, also when Temporal has forgotten the batch.
+
+        Raises: InvalidRequestError for an unknown batch or one without a bundle, ServiceUnavailableError.
+        """
+        opened = self._open(step, what="bundle")
+        key = bundle_key(opened.batch_id)
+        try:
+            with self._objects.open(key) as stream:
+                digest, size = hashlib.sha256(), 0
+                while part := stream.read(_PART_BYTES):
+                    digest.update(part)
+                    size += len(part)
+                return Document(uri=self._objects.uri(key), sha256=digest.hexdigest(), size=size)
+        except IntegrityError:
+            missing = InvalidRequestError("the batch has no bundle yet: it is written when the batch ends")
+        raise missing
 
     def _open(self, step: ReadBatch, *, what: str) -> _Opened:
         """Puts the reading on record and gives the batch."""

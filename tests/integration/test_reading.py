@@ -213,3 +213,15 @@ def test_a_reading_without_name_or_reason_is_refused(batch: BatchOnRecord, reade
     step = ReadBatch(batch_id=batch.batch_id, reader=reader, reason=reason)
     with pytest.raises(InvalidRequestError, match="must be a short line of text"):
         batch.reading().publish_wallets(step)
+
+
+async def test_a_bundle_is_found_by_the_batch_alone(batch: BatchOnRecord) -> None:
+    """The bundle is where the object store keeps it, whatever Temporal still knows of the batch."""
+    written, _ = await batch.bundle()
+    assert batch.reading().find_bundle(ask(batch)) == written
+
+
+def test_a_batch_without_a_bundle_is_told_apart(waiting: BatchOnRecord) -> None:
+    """Who asks too early learns when the bundle is written."""
+    with pytest.raises(InvalidRequestError, match="no bundle yet"):
+        waiting.reading().find_bundle(ask(waiting))

@@ -113,18 +113,25 @@ def why(
     )
 
 
-def bundle(batch: Batch, out: OutFile = None, as_json: AsJson = False, settings: SettingsFile = None) -> None:
+def bundle(
+    batch: Batch,
+    out: OutFile = None,
+    me: Me = "",
+    reason: Reason = "evidence",
+    as_json: AsJson = False,
+    settings: SettingsFile = None,
+) -> None:
     """Take away the evidence bundle of an ended batch."""
-    status = run(lambda session: session.status(batch), settings_path=settings)
-    document = status["documents"].get("bundle")
-    if document is None:
-        raise CommandError("the batch has no bundle yet: it is written when the batch ends")
+    question = ReadBatch(batch_id=batch, reader=me or "unnamed", reason=reason)
+    document = _ask_document(Reading.find_bundle, question, settings)
     place = out or Path(f"{batch}.zip")
     _write(place, fetch(document))
     if as_json:
-        print_json({"file": str(place), **document})
+        print_json(
+            {"file": str(place), "uri": document.uri, "sha256": document.sha256, "size": document.size}
+        )
     else:
-        console.print(f"bundle written to {shown(place)}, SHA-256 {document['sha256']}")
+        console.print(f"bundle written to {shown(place)}, SHA-256 {document.sha256}")
         console.print(f"verify it:  walletworks verify {shown(place)} --trust TRUST")
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from infra.demo.cast import REQUESTER
+from infra.demo.cast import AUDITOR, REQUESTER
 from tests.integration.batch.after import RESULT_FIELDS, require_end
 from tests.integration.batch.endings import failure_of
 from tests.integration.batch.office import Json, Office
@@ -29,6 +29,10 @@ async def test_ended_batch_is_answered_from_the_record(office: Office) -> None:
     assert (status["stage"], status["waiting_for"]) == ("ended", None)
     watched = await office.walletworks(REQUESTER, "watch", batch_id, "--json")
     assert (watched.returncode, json.loads(watched.stdout)["outcome"]) == (0, "completed")
+    taken = await office.walletworks(
+        AUDITOR, "bundle", batch_id, "--out", str(office.stage.folder / "again.zip")
+    )
+    assert taken.returncode == 0, taken.stderr
     assert office.states(batch_id) == {"active": 5}
     (claims,) = office.rows(
         "SELECT count(*) AS n FROM audit_entries WHERE chain = :chain AND body LIKE '%batch.claimed%'",
