@@ -1,6 +1,7 @@
 """What approvers do: their inbox, the matter before them, and the statements they sign."""
 
 import secrets
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,7 @@ _DEFAULT_KEY = Path("~/.ssh/id_ed25519")
 
 Gate = Annotated[str, typer.Option("--gate", help="Default: the gate the batch waits at.")]
 ValidHours = Annotated[float, typer.Option("--valid-hours", help="How long the statement is good for.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Sign without asking once more.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask once more on a terminal.")]
 StatementFile = Annotated[
     Path | None, typer.Option("--statement", help="A statement signed elsewhere; with --signature.")
 ]
@@ -222,7 +223,8 @@ def _decide(
             matter = await matter_of(session, batch)
             if not (yes or as_json):
                 print_matter(matter)
-                typer.confirm(f"Sign {wish.decision}?", abort=True)
+                if sys.stdin.isatty():
+                    typer.confirm(f"Sign {wish.decision}?", abort=True)
             text = _statement_text(session, matter, wish)
             signature = sign(text, key=key, namespace=APPROVAL_NAMESPACE)
             message = {"statement": text, "signature": signature}

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 from datetime import UTC, datetime
+from getpass import getuser
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,7 +52,9 @@ def submit(
     tenant: Annotated[str, typer.Option(help="Whose batch it is.")] = "",
     chains: Annotated[str, typer.Option(help="Chains, separated by commas.")] = "",
     batch_id: Annotated[str, typer.Option("--batch-id", help="Default: from the file.")] = "",
-    requested_by: Annotated[str, typer.Option("--as", envvar="WALLETWORKS_AS", help="Who asks.")] = "",
+    requested_by: Annotated[
+        str, typer.Option("--as", envvar="WALLETWORKS_AS", help="Who asks; default: your login.")
+    ] = "",
     key: Annotated[
         Path | None, typer.Option("--key", envvar="WALLETWORKS_KEY", help="Signs the request.")
     ] = None,
@@ -75,7 +78,7 @@ def submit(
         request = given or {
             "batch_id": batch_id or _default_batch_id(source),
             "tenant": tenant,
-            "requested_by": requested_by,
+            "requested_by": requested_by or getuser(),
             "purpose": purpose,
             "custody": custody,
             "jurisdiction": jurisdiction,
