@@ -30,11 +30,12 @@ from activities.activation.waves import (
 from activities.canonical import canonical_strings
 from activities.contracts.activation import Activation, AnnouncedWave, WaveHealth, WaveStep
 from activities.contracts.shapes import BatchStep, SliceResult, SliceStep, Undone, batch_chain
-from activities.failures import IntegrityError, InvalidRequestError, ServiceUnavailableError
+from activities.failures import IntegrityError
 from activities.store import audit, slices
 from activities.store.database import Database, hold_fence
 from activities.store.locks import lock, lock_slice
-from activities.trust.trust_file import Trust, load_trust
+from activities.trust.mounted import mounted_trust
+from activities.trust.trust_file import Trust
 
 WAVE_ACTIVATED: Final = "wave.activated"
 WALLETS_FROZEN: Final = "wallets.frozen"
@@ -161,10 +162,7 @@ class ActivationActivities(Activation):
 
     def _trust(self) -> Trust:
         """Read anew each time, so that a rotated attest key counts at once."""
-        try:
-            return load_trust(self._trust_path)
-        except InvalidRequestError:
-            raise ServiceUnavailableError("trust file") from None
+        return mounted_trust(self._trust_path)
 
 
 def _run(batch_no: int, step: SliceStep) -> Run:

@@ -45,12 +45,13 @@ from activities.contracts.approvals import (
     RemindGate,
 )
 from activities.contracts.shapes import Undone, batch_chain
-from activities.failures import InvalidRequestError, PolicyViolationError, ServiceUnavailableError
+from activities.failures import PolicyViolationError, ServiceUnavailableError
 from activities.store import audit
 from activities.store.database import Database, hold_fence
 from activities.store.tables import adjudications, gates
 from activities.trust.judging import Attempt
-from activities.trust.trust_file import Trust, load_trust
+from activities.trust.mounted import mounted_trust
+from activities.trust.trust_file import Trust
 
 GATE_WAITING: Final = "gate.waiting"
 """Topic of reminders in the outbox."""
@@ -164,10 +165,7 @@ class ApprovalsActivities(Approvals):
 
     def _trust(self) -> Trust:
         """Read anew for every judgement, so that a revocation counts at once."""
-        try:
-            trust = load_trust(self._trust_path)
-        except InvalidRequestError:
-            raise ServiceUnavailableError("trust file") from None
+        trust = mounted_trust(self._trust_path)
         if trust.deployment != self._deployment:
             raise ServiceUnavailableError("trust file")
         return trust

@@ -35,7 +35,8 @@ from activities.store.database import Database, hold_fence
 from activities.store.locks import lock
 from activities.store.tables import batches, plans
 from activities.store.tables import slices as slice_rows
-from activities.trust.trust_file import Trust, load_trust
+from activities.trust.mounted import mounted_trust
+from activities.trust.trust_file import Trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,7 @@ class ComplianceActivities(Compliance):
         """
         request = parse_request(step.request)
         policy = read_policy(self._policies, request.jurisdiction)
-        trust = load_trust(self._trust)
+        trust = mounted_trust(self._trust)
         signer = verified_signer(step.request, request, trust)
         held, missing = self._look_ahead(request)
         facts = _facts(
@@ -121,7 +122,7 @@ class ComplianceActivities(Compliance):
 
     def _plan(self, step: BatchStep, matter: _Matter) -> None:
         policy = read_policy(self._policies, matter.request.jurisdiction)
-        trust = load_trust(self._trust)
+        trust = mounted_trust(self._trust)
         signer = verified_signer(matter.received, matter.request, trust)
         with self._database.transaction() as connection:
             hold_fence(connection, batch_id=step.batch_id, fence=step.fence)

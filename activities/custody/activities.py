@@ -42,7 +42,7 @@ from activities.store import audit, slices
 from activities.store.database import Database, copy_rows, hold_fence
 from activities.store.locks import lock, lock_slice
 from activities.store.tables import attestations, batches
-from activities.trust.trust_file import load_trust
+from activities.trust.mounted import mounted_trust
 
 FIRST_FENCE = 1
 """The fence a batch is claimed with; whoever undoes raises it first."""
@@ -221,7 +221,7 @@ class CustodyActivities(Custody):
             connection,
             batch_id=batch_id,
             tranche=tranche,
-            trust=load_trust(self._trust),
+            trust=mounted_trust(self._trust),
             policies=self._policies,
         )
 

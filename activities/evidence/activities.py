@@ -23,12 +23,12 @@ from activities.evidence.public_part import BatchRow, find_batch, one_snapshot, 
 from activities.evidence.restricted import AUDITOR_ROLE, encrypted, recipients
 from activities.evidence.restricted_part import restricted_lines
 from activities.evidence.writer import BundleWriter
-from activities.failures import InvalidRequestError, ServiceUnavailableError
 from activities.personal_data import BatchDataKey, SubjectVault, wrapped_key
 from activities.reading.log import record_read
 from activities.store import tables as t
 from activities.store.database import Database
-from activities.trust.trust_file import Trust, load_trust
+from activities.trust.mounted import mounted_trust
+from activities.trust.trust_file import Trust
 
 _PART_BYTES: Final = 2**20
 
@@ -131,10 +131,7 @@ class RecordActivities(Record):
 
     def _trust(self) -> Trust:
         """Read anew each time, so that a new auditor counts at once."""
-        try:
-            return load_trust(self._trust_path)
-        except InvalidRequestError:
-            raise ServiceUnavailableError("trust file") from None
+        return mounted_trust(self._trust_path)
 
 
 def _parts(path: Path) -> Iterator[bytes]:

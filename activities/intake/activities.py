@@ -23,7 +23,7 @@ from activities.policy.folder import read_policy
 from activities.store import audit
 from activities.store.database import Database, hold_fence
 from activities.store.tables import plans, subjects
-from activities.trust.trust_file import load_trust
+from activities.trust.mounted import mounted_trust
 
 CUSTODY_OFFERED = ("custodial",)
 """Custody modes this version provisions."""
@@ -59,7 +59,7 @@ class IntakeActivities(Intake):
         request = parse_request(step.request)
         read_policy(self._policies, request.jurisdiction)
         _require_offered(request)
-        verified_signer(step.request, request, load_trust(self._trust))
+        verified_signer(step.request, request, mounted_trust(self._trust))
         return Inspection(sources=self._sources, objects=self._objects, request=request, today=_today()).run()
 
     @activity.defn

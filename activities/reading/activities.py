@@ -27,7 +27,6 @@ from activities.failures import (
     IntegrityError,
     InvalidRequestError,
     PolicyViolationError,
-    ServiceUnavailableError,
 )
 from activities.personal_data import ROW_GROUP, VERDICT_GROUP, BatchDataKey, SubjectVault, wrapped_key
 from activities.reading.log import record_read
@@ -35,7 +34,8 @@ from activities.reading.story import subject_account
 from activities.store import tables as t
 from activities.store.database import Database
 from activities.trust.gates import GateRule
-from activities.trust.trust_file import Trust, load_trust
+from activities.trust.mounted import mounted_trust
+from activities.trust.trust_file import Trust
 
 WALLET_COLUMNS: Final = ("subject_id", "chain", "address", "state")
 
@@ -161,10 +161,7 @@ class ReadingActivities(Reading):
 
     def _trust(self) -> Trust:
         """Read anew each time, so that a revocation counts at once."""
-        try:
-            return load_trust(self._trust_path)
-        except InvalidRequestError:
-            raise ServiceUnavailableError("trust file") from None
+        return mounted_trust(self._trust_path)
 
 
 class _WalletTable:

@@ -14,7 +14,7 @@ from activities import merkle
 from activities.contracts.batches import FinishBatch, RaiseFence
 from activities.contracts.compliance import GateTerms, PlannedBatch, PreviewPlan
 from activities.contracts.shapes import BatchStep
-from activities.failures import InvalidRequestError, StaleFenceError
+from activities.failures import InvalidRequestError, ServiceUnavailableError, StaleFenceError
 from activities.register import BatchRegisterActivities
 from infra.devstack import Stack
 from tests.integration.intake_room import IntakeRoom, file_of, people, row
@@ -233,15 +233,25 @@ def test_a_stale_fence_plans_nothing(room: IntakeRoom) -> None:
     )
 
 
-def test_a_requester_who_lost_the_key_meanwhile_is_refused(room: IntakeRoom) -> None:
+def test_a_requester_who_was_revoked_meanwhile_is_refused(room: IntakeRoom) -> None:
     """A signature is judged again when the plan is made."""
     step = room.stored(people(3), signer=OPS)
-    others = "\n".join(line for line in trust_text().splitlines() if OPS.openssh not in line)
-    (room.folder / "trust.toml").write_text(
-        others.replace('[persons."ops@acme.example"]', '[persons."gone@acme.example"]')
-    )
-    with pytest.raises(InvalidRequestError):
+    named = '[persons."ops@acme.example"]\n'
+    assert named in trust_text()
+    revoked = trust_text().replace(named, f'{named}revoked_at = "2020-01-01T00:00:00Z"\n')
+    (room.folder / "trust.toml").write_text(revoked)
+    with pytest.raises(InvalidRequestError, match="signature"):
         room.compliance.plan_batch(step)
+
+
+def test_a_trust_file_that_cannot_be_used_is_waited_for(room: IntakeRoom) -> None:
+    """Trouble of the deployment refuses nobody: the batch goes on when the file is whole again."""
+    step = room.stored(people(3), signer=OPS)
+    (room.folder / "trust.toml").write_text("not a trust file")
+    with pytest.raises(ServiceUnavailableError, match="trust file"):
+        room.compliance.plan_batch(step)
+    (room.folder / "trust.toml").write_text(trust_text())
+    assert room.compliance.plan_batch(step).outcome == "needs_approvals"
 
 
 def _preview(room: IntakeRoom, rows: list[str], **changes: Any) -> PlannedBatch:
