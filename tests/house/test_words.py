@@ -27,7 +27,7 @@ HOSTS = tuple(
     ".".join(parts)
     for parts in (
         ("pypi", "org"),
-        ("files", "pythonhosted", "org"),
+        ("files", "hosted".join(("python", "")), "org"),
         ("registry", "npmjs", "org"),
         ("crates", "io"),
         ("docker", "io"),
