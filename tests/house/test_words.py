@@ -23,11 +23,13 @@ DO_NOT_SAY = {
 SPOKEN = re.compile(r"\b(chunks?|customers?|sign-offs?|partitions?)\b", re.IGNORECASE)
 """The same for what is said in docstrings."""
 
+PYTHON = "python"
+
 HOSTS = tuple(
     ".".join(parts)
     for parts in (
         ("pypi", "org"),
-        ("files", "hosted".join(("python", "")), "org"),
+        ("files", f"{PYTHON}hosted", "org"),
         ("registry", "npmjs", "org"),
         ("crates", "io"),
         ("docker", "io"),
