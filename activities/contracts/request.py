@@ -4,7 +4,8 @@ Problems name the field and the reason, never the value. No policy is asked here
 """
 
 import re
-from typing import Annotated, Any, Literal, Self
+from itertools import pairwise
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -12,7 +13,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
-    model_validator,
+    field_validator,
 )
 
 from activities.failures import InvalidRequestError
@@ -26,6 +27,10 @@ BATCH_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
+Armour = Annotated[str, StringConstraints(max_length=20_000, pattern=r"^[\r\n\x20-\x7e]*$")]
+"""An armoured signature: printable ASCII and line ends."""
+
+
 class _Edge(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
@@ -33,7 +38,7 @@ class _Edge(BaseModel):
 class Source(_Edge):
     """Where the subjects are listed, and the digest that pins the file."""
 
-    uri: Annotated[str, StringConstraints(max_length=1000, pattern=r"^(inbox://|s3://).+$")]
+    uri: Annotated[str, StringConstraints(max_length=1000, pattern=r"^(inbox://|s3://)[^\x00-\x1f\x7f]+$")]
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -44,12 +49,13 @@ class Rollout(_Edge):
     soak_seconds: Annotated[int, Field(ge=0, le=2_592_000)] = 0
     approve_from_wave: Annotated[int, Field(ge=1, le=21)] | None = None
 
-    @model_validator(mode="after")
-    def _waves_rise_to_100(self) -> Self:
-        rising = all(a < b for a, b in zip(self.waves_percent, self.waves_percent[1:], strict=False))
-        if not rising or self.waves_percent[-1] != 100:  # noqa: PLR2004 - percent
-            raise ValueError("waves_percent must rise and end at 100")
-        return self
+    @field_validator("waves_percent")
+    @classmethod
+    def _rises_to_100(cls, waves_percent: list[int]) -> list[int]:
+        rising = all(a < b for a, b in pairwise(waves_percent))
+        if not rising or waves_percent[-1] != 100:  # noqa: PLR2004 - percent
+            raise ValueError("must rise and end at 100")
+        return waves_percent
 
 
 class BatchRequest(_Edge):
@@ -65,15 +71,18 @@ class BatchRequest(_Edge):
     source: Source
     on_bad_rows: Literal["refuse", "skip"] = "refuse"
     rollout: Rollout | None = None
-    signature: Annotated[str, StringConstraints(max_length=20_000)] | None = None
+    signature: Annotated[str, StringConstraints(max_length=20_000, pattern=r"^[\r\n\x20-\x7e]*$")] | None = (
+        None
+    )
 
-    @model_validator(mode="after")
-    def _chains_are_known_once(self) -> Self:
-        if len(set(self.chains)) != len(self.chains):
-            raise ValueError("chains must not repeat")
-        if not set(self.chains) <= set(CHAIN_IDS):
-            raise ValueError(f"chains must be among {', '.join(CHAIN_IDS)}")
-        return self
+    @field_validator("chains")
+    @classmethod
+    def _known_once(cls, chains: list[str]) -> list[str]:
+        if len(set(chains)) != len(chains):
+            raise ValueError("must not repeat")
+        if not set(chains) <= set(CHAIN_IDS):
+            raise ValueError(f"must be among {', '.join(CHAIN_IDS)}")
+        return chains
 
 
 def parse_request(received: object) -> BatchRequest:

@@ -267,7 +267,7 @@ def test_one_batchs_data_key_opens_nothing_of_another(room: IntakeRoom) -> None:
         ({"jurisdiction": "sg"}, "jurisdiction: must be one of"),
         ({"custody": "watch_only"}, "custody: not offered yet"),
         ({"custody": "self_custody"}, "custody: not offered yet"),
-        ({"chains": ["dogecoin"]}, "chains must be among"),
+        ({"chains": ["dogecoin"]}, "chains: must be among"),
         ({"source": {"uri": "s3://bucket/key", "sha256": "0" * 64}}, "source.uri: s3 is not configured"),
         (
             {"source": {"uri": "inbox://../trust.toml", "sha256": "0" * 64}},
