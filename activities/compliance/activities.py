@@ -27,7 +27,7 @@ from activities.intake.rows import Row, read_rows
 from activities.intake.signer import verified_signer
 from activities.intake.source import Sources
 from activities.intake.storing import INTAKE_STAGE, kyc_references_missing
-from activities.policy.decision import Decision, PlanFacts, RolloutWish, decide
+from activities.policy.decision import Decision, PlanFacts, decide, rollout_wish
 from activities.policy.folder import StoredPolicy, read_policy
 from activities.policy.shape import Policy
 from activities.store import audit, slices
@@ -206,20 +206,8 @@ def _facts(
         wallets_per_subject=wallets_held + len(request.chains),
         kyc_references_missing=kyc_references_missing,
         request_signed=signed,
-        rollout=_wish(request),
+        rollout=rollout_wish(request),
         approvals_min=trust.floors.approvals_min,
-    )
-
-
-def _wish(request: BatchRequest) -> RolloutWish:
-    if request.rollout is None:
-        return RolloutWish()
-    # An omitted soak is the policy's to choose; the parsed request no longer tells it from a given zero.
-    given = request.rollout.model_fields_set
-    return RolloutWish(
-        waves_percent=tuple(request.rollout.waves_percent),
-        soak_seconds=request.rollout.soak_seconds if "soak_seconds" in given else None,
-        approve_from_wave=request.rollout.approve_from_wave,
     )
 
 

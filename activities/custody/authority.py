@@ -18,7 +18,7 @@ from activities.contracts.request import BatchRequest, parse_request
 from activities.contracts.shapes import SLICE_SIZE
 from activities.digests import adjudication_root, evidence_document, plan_document
 from activities.failures import PolicyViolationError
-from activities.policy.decision import Decision, PlanFacts, RolloutWish, decide
+from activities.policy.decision import Decision, PlanFacts, decide, rollout_wish
 from activities.policy.folder import policy_digests
 from activities.policy.shape import Policy, load_policy, policy_digest
 from activities.store import slices
@@ -209,16 +209,6 @@ def _signing_key(row: Row[Any], request: BatchRequest) -> str | None:
 
 def _facts(row: Row[Any], request: BatchRequest, trust: Trust, *, signed: bool) -> PlanFacts:
     """What custody can know without personal data; caps per subject are judged where subjects are read."""
-    rollout = request.rollout
-    wish = (
-        RolloutWish(
-            waves_percent=tuple(rollout.waves_percent),
-            soak_seconds=rollout.soak_seconds if "soak_seconds" in rollout.model_fields_set else None,
-            approve_from_wave=rollout.approve_from_wave,
-        )
-        if rollout
-        else RolloutWish()
-    )
     return PlanFacts(
         purpose=request.purpose,
         custody=request.custody,
@@ -227,7 +217,7 @@ def _facts(row: Row[Any], request: BatchRequest, trust: Trust, *, signed: bool) 
         wallets_per_subject=len(request.chains),
         kyc_references_missing=0,
         request_signed=signed,
-        rollout=wish,
+        rollout=rollout_wish(request),
         approvals_min=trust.floors.approvals_min,
     )
 

@@ -7,7 +7,7 @@ from activities.evidence.facts import AuditFacts, BundleFacts
 from activities.evidence.report import CheckSkippedError, require
 from activities.failures import WalletworksError
 from activities.merkle import compose
-from activities.policy.decision import Decision, PlanFacts, RolloutWish, decide
+from activities.policy.decision import Decision, PlanFacts, decide, rollout_wish
 from activities.policy.shape import Policy, load_policy
 from activities.trust.request_signing import RequestSigner, request_signer, request_text
 from activities.trust.statements import parse_instant
@@ -103,7 +103,7 @@ def policy_decision(facts: BundleFacts, found: AuditFacts) -> Decision | None:
                 row.counts.get("kyc_references_missing", 0) for row in facts.stage("intake")
             ),
             request_signed=signed,
-            rollout=_wish(request),
+            rollout=rollout_wish(request),
             approvals_min=trust.floors.approvals_min if trust else 0,
         ),
     )
@@ -133,19 +133,6 @@ def check_verdict_root(facts: BundleFacts, tranche: int) -> None:
     require(_contiguous(facts, "screen", count), "the screening slices do not cover the subjects")
     composed = _composed(facts, "screen", count)
     require(composed == evidence.verdict_root, "the verdict root differs from the screening slices")
-
-
-def _wish(request: BatchRequest) -> RolloutWish:
-    rollout = request.rollout
-    if rollout is None:
-        return RolloutWish()
-    # An omitted soak is the policy's to choose; the parsed request no longer tells it from a given zero.
-    given = rollout.model_fields_set
-    return RolloutWish(
-        waves_percent=tuple(rollout.waves_percent),
-        soak_seconds=rollout.soak_seconds if "soak_seconds" in given else None,
-        approve_from_wave=rollout.approve_from_wave,
-    )
 
 
 def _contiguous(facts: BundleFacts, stage: str, total: int) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from activities.contracts.request import BatchRequest
 from activities.policy.shape import GateTable, Policy
 from activities.trust.gates import GateRule
 
@@ -65,6 +66,20 @@ class Decision:
     rollout: RolloutTerms
     reasons: tuple[DecisionReason, ...] = ()
     gates: Mapping[str, GateRule] = field(default_factory=dict)
+
+
+def rollout_wish(request: BatchRequest) -> RolloutWish:
+    """Gives what a request says of its rollout."""
+    rollout = request.rollout
+    if rollout is None:
+        return RolloutWish()
+    # An omitted soak is the policy's to choose; the parsed request no longer tells it from a given zero.
+    given = rollout.model_fields_set
+    return RolloutWish(
+        waves_percent=tuple(rollout.waves_percent),
+        soak_seconds=rollout.soak_seconds if "soak_seconds" in given else None,
+        approve_from_wave=rollout.approve_from_wave,
+    )
 
 
 def decide(policy: Policy, facts: PlanFacts) -> Decision:
