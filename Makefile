@@ -9,6 +9,9 @@ LOCK    := requirements-dev.lock
 SOURCES := workflows activities workers infra tests
 PYTEST  ?=
 BENCH   ?=
+CHAOS   ?=
+SOAK    ?=
+MUTANTS ?=
 # Releases younger than this stay out of the locks: time for a stolen account to be noticed.
 COOLDOWN ?= 7 days
 UPGRADE ?=
@@ -19,7 +22,7 @@ COMPILE := uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 -
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo tour bench up down stack-status check format test lock
+.PHONY: help setup demo tour bench chaos soak mutants up down stack-status env check format test lock
 
 help: ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +46,15 @@ tour: setup ## The same with you as the approver
 
 bench: setup ## Measure speed, memory, events and Actions (BENCH="--subjects 100000"; a minute or two)
 	@$(BIN)/python -m tests.bench $(BENCH)
+
+chaos: setup ## Kill, stop, cut and fill everything under one large batch (CHAOS="--seed 7 --kills 100"; half an hour)
+	@$(BIN)/python -m tests.chaos $(CHAOS)
+
+soak: setup ## Run every command fifty times and every batch ending over and over (SOAK="--rounds 50")
+	@$(BIN)/python -m tests.soak $(SOAK)
+
+mutants: setup ## Remove each check of the approval and verification path in turn; a test must fail (MUTANTS="--only judging")
+	@$(BIN)/python -m tests.mutants $(MUTANTS)
 
 up: setup ## Start Temporal, PostgreSQL, OpenBao and both workers, and keep them running
 	@$(BIN)/python -m infra.devstack up
