@@ -1,4 +1,4 @@
-"""Records the histories that replay: `python -m tests.replay.record`, into a folder of the next number.
+"""Records histories and their fingerprints: `python -m tests.replay.record`, into folders of the next number.
 
 Real batches on a stack of their own, in a folder whose name says nothing of a machine. A recorded history is
 never changed or removed again: running batches anywhere may have gone the same way.
@@ -22,9 +22,9 @@ from infra.devstack import Stack
 from infra.devstack import temporal as engine
 from tests.integration.batch.office import QUEUE, Office, all_of, waits_at
 from tests.patience import Patience
+from tests.replay.fingerprint import HISTORIES, write_fingerprints
 from tests.replay.neutral import neutral
 
-HISTORIES: Final = Path(__file__).parent / "histories"
 STATE: Final = Path("/var/tmp/walletworks-replay")  # noqa: S108 - a neutral name, wiped when done
 
 EVENTS_BEFORE_NEW_RUN: Final = 60
@@ -146,12 +146,18 @@ async def _play(stack: Stack, scenes: tuple[Scene, ...], target: Path) -> None:
 
 
 async def _write_histories(client: Client, batch_id: str, target: Path) -> None:
-    newest = await client.get_workflow_handle(batch_id).describe()
-    first_run = newest.raw_description.workflow_execution_info.first_run_id
-    async for name, history in _histories(client, batch_id, batch_id, first_run):
+    async for name, history in histories(client, batch_id):
         path = target / f"{name.replace('/', '-')}.json"
         path.write_text(json.dumps(neutral(history), indent=1, sort_keys=True) + "\n")
         sys.stdout.write(f"{path.name}: {len(history['events'])} events, {path.stat().st_size:,} bytes\n")
+
+
+async def histories(client: Client, batch_id: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    """The histories of a batch from its first run on, of its shards and of its later runs, by name."""
+    newest = await client.get_workflow_handle(batch_id).describe()
+    first_run = newest.raw_description.workflow_execution_info.first_run_id
+    async for found in _histories(client, batch_id, batch_id, first_run):
+        yield found
 
 
 async def _histories(
@@ -180,6 +186,7 @@ def main() -> None:
     target = HISTORIES / f"{newest + 1:03d}"
     target.mkdir(parents=True)
     asyncio.run(record(target))
+    write_fingerprints(target.name)
 
 
 if __name__ == "__main__":

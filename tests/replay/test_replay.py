@@ -16,7 +16,8 @@ from temporalio.worker import Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from tests.replay.broken import IdleShard, SleepyBatch
-from tests.replay.record import HISTORIES
+from tests.replay.fingerprint import HISTORIES
+from tests.replay.remedy import REMEDY, broken_replay
 from workers.__main__ import PURE_MODULES
 from workers.raw_inputs import RAW_INPUTS
 from workers.roster import role_named
@@ -56,6 +57,11 @@ def history(path: Path) -> WorkflowHistory:
     return WorkflowHistory.from_json(path.stem, path.read_text())
 
 
+def told(path: Path, error: BaseException) -> str:
+    """What a replay that fails says to whoever has edited a workflow."""
+    return broken_replay(named(path), json.loads(path.read_text()), error)
+
+
 def begun(path: Path) -> WorkflowExecutionStartedEventAttributes:
     """What the recorded run was started with."""
     return history(path).events[0].workflow_execution_started_event_attributes
@@ -76,7 +82,10 @@ def payloads(recorded: Any) -> Iterator[str]:
 @pytest.mark.parametrize("path", RECORDED, ids=named)
 async def test_recorded_history_replays(path: Path) -> None:
     """No change of code may take another way than a running batch has gone."""
-    await replayer(*WORKFLOWS).replay_workflow(history(path))
+    try:
+        await replayer(*WORKFLOWS).replay_workflow(history(path))
+    except workflow.NondeterminismError as error:
+        pytest.fail(told(path, error), pytrace=False)
 
 
 @pytest.mark.parametrize("broken", [SleepyBatch, IdleShard], ids=lambda broken: broken.__name__)
@@ -87,8 +96,12 @@ async def test_workflow_that_decides_otherwise_does_not_replay(broken: type) -> 
     guarded = [path for path in paths if path.stem != UNREAD][:BROKEN_TRIED]
     assert guarded
     for path in guarded:
-        with pytest.raises(workflow.NondeterminismError):
+        with pytest.raises(workflow.NondeterminismError) as failed:
             await replayer(broken).replay_workflow(history(path))
+        said = told(path, failed.value)
+        assert said.startswith(f"workflow {name} does not walk the recorded history {named(path)} any more")
+        assert re.search(r"first at event \d+:\n  recorded: (search-attributes|activity) ", said), said
+        assert said.endswith(REMEDY)
 
 
 def test_every_workflow_and_every_stage_of_a_shard_is_recorded() -> None:
