@@ -6,7 +6,7 @@ Rows are final; what cannot be stored as text is stored with a replacement chara
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, select
@@ -62,7 +62,8 @@ def rule_on(
         now=now,
         seen_nonces=_seen(connection, said),
     )
-    if judged.counted and said is not None and step.message != message_for(said):
+    # A no counts in whatever message it comes: custody would stand by it anyway, so nobody is told otherwise.
+    if judged.counted and said and said.favourable and step.message != message_for(said):
         return Ruling(counted=False, code=WRONG_MESSAGE, sentence=_WRONG_MESSAGE, judgement=judged)
     return Ruling(
         counted=judged.counted,
@@ -137,6 +138,8 @@ def write_attempt(
         "approver": ruling.judgement.person or "",
         "key_fingerprint": ruling.judgement.key_fingerprint or "",
         "statement_sha256": sha256_hex(step.statement.encode("utf-8", "replace")),
+        "signature_sha256": sha256_hex(step.signature.encode("utf-8", "replace")),
+        **_arrival(as_word(step.message), now),
     }
     _audit(connection, case.batch_id, step.attempt_key, ruling.code, counted=ruling.counted, facts=facts)
 
@@ -156,12 +159,13 @@ def write_refusal(connection: Connection, case: BatchCase, step: RecordRefusal) 
             answer={**asdict(answer), "reason": storable(step.reason)},
         )
         .on_conflict_do_nothing(index_elements=["attempt_key"])
-        .returning(attempts.c.attempt_key)
+        .returning(attempts.c.message, attempts.c.received_at)
     )
-    if written.first() is None:
+    row = written.first()
+    if row is None:
         return False
-    code = as_word(step.reason_code)
-    _audit(connection, case.batch_id, step.attempt_key, code, counted=step.counted, facts={})
+    code, facts = as_word(step.reason_code), _arrival(row.message, row.received_at)
+    _audit(connection, case.batch_id, step.attempt_key, code, counted=step.counted, facts=facts)
     return True
 
 
@@ -173,6 +177,11 @@ def as_word(name: str) -> str:
 def storable(text: str) -> str:
     """The text without what PostgreSQL cannot hold; no text that counts has any of it."""
     return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
+
+
+def _arrival(message: str, at: datetime) -> dict[str, str]:
+    """In which message an attempt came, and when by the store's clock, to the microsecond."""
+    return {"message": message, "received_at": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
 
 
 def _audit(

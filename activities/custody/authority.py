@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, select, text
+from sqlalchemy import Connection, Row, select, text
 
 from activities import merkle
 from activities.canonical import sha256_hex
 from activities.contracts.request import BatchRequest, parse_request
 from activities.contracts.shapes import SLICE_SIZE
+from activities.custody.signed_statements import HOLD, signed_statements
 from activities.digests import adjudication_root, evidence_document, plan_document
 from activities.failures import PolicyViolationError
 from activities.policy.decision import Decision, PlanFacts, decide, rollout_wish
@@ -24,21 +25,19 @@ from activities.policy.shape import Policy, load_policy, policy_digest
 from activities.store import slices
 from activities.store.tables import (
     adjudications,
-    attempts,
     batch_lists,
     batches,
     evidence,
     plans,
 )
-from activities.trust.judging import Attempt, Gate, GateContext, Requester, tally
+from activities.trust.gates import GateRule
+from activities.trust.judging import Gate, GateContext, Requester, tally
 from activities.trust.request_signing import RequestSigner, request_signer, request_text
 from activities.trust.signatures import REQUEST_NAMESPACE, VerifiedSignature, verify_signature
 from activities.trust.trust_file import Trust
 
 INTAKE: Final = "intake"
 SCREEN: Final = "screen"
-HOLD: Final = "hold"
-
 
 CUSTODIAL: Final = "custodial"
 """The only custody mode in which keys are ours to make."""
@@ -117,9 +116,7 @@ def require_signed_holds(connection: Connection, authority: Authority, digests: 
     require(len(set(digests)) == len(digests), "one decision clears more than one hold")
     if rule is None or not digests:
         return
-    signed = _signed(connection, authority.batch_no, HOLD, digests)
-    for digest in digests:
-        _require_tally(authority.case, Gate(name=HOLD, digest=digest, rule=rule), signed.get(digest, []))
+    _require_tallies(connection, authority.case, HOLD, rule, digests)
 
 
 def require(holds: bool, missing: str) -> None:
@@ -266,34 +263,17 @@ def _composed(connection: Connection, row: Row[Any], stage: str) -> str:
 def _require_gate(connection: Connection, case: _Case, name: str, digest: str) -> None:
     rule = case.decision.gates.get(name)
     if rule is not None:
-        signed = _signed(connection, case.row.batch_no, name, [digest])
-        _require_tally(case, Gate(name=name, digest=digest, rule=rule), signed.get(digest, []))
+        _require_tallies(connection, case, name, rule, [digest])
 
 
-def _signed(
-    connection: Connection, batch_no: int, gate: str, digests: Sequence[str]
-) -> dict[str, list[Attempt]]:
-    """The raw statements on a gate by digest, as they came; that a row says it counted proves nothing."""
-    found = connection.execute(
-        select(attempts.c.digest, attempts.c.statement, attempts.c.signature, attempts.c.received_at)
-        .where(
-            attempts.c.batch_no == batch_no,
-            attempts.c.gate == gate,
-            attempts.c.digest.in_([bytes.fromhex(digest) for digest in digests]),
-            attempts.c.counted,
-            attempts.c.statement.is_not(None),
-            attempts.c.received_at <= func.clock_timestamp(),
-        )
-        .order_by(attempts.c.received_at, attempts.c.attempt_key)
+def _require_tallies(
+    connection: Connection, case: _Case, name: str, rule: GateRule, digests: Sequence[str]
+) -> None:
+    """Counts the statements about each digest by custody's own trust file."""
+    signed = signed_statements(
+        connection, batch_no=case.row.batch_no, gate=name, digests=digests, now=case.now
     )
-    signed: dict[str, list[Attempt]] = {}
-    for row in found:
-        attempt = Attempt(statement=row.statement, signature=row.signature or "", counted_at=row.received_at)
-        signed.setdefault(bytes(row.digest).hex(), []).append(attempt)
-    return signed
-
-
-def _require_tally(case: _Case, gate: Gate, signed: Sequence[Attempt]) -> None:
-    """Counts statements by custody's own trust file."""
-    state = tally(gate, signed, trust=case.trust, context=case.context, now=case.now)
-    require(state.satisfied, f"its signed approvals do not fill the gate {gate.name}")
+    for digest in digests:
+        gate = Gate(name=name, digest=digest, rule=rule)
+        state = tally(gate, signed.get(digest, []), trust=case.trust, context=case.context, now=case.now)
+        require(state.satisfied, f"its signed approvals do not fill the gate {name}")

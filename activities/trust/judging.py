@@ -25,9 +25,10 @@ CLOCK_SKEW_MAX: Final = timedelta(minutes=5)
 PLAN_GATE: Final = "compliance"
 """The gate over the plan, which the trust file's floor of approvals applies to."""
 
-_FINAL_WHEN_AGAINST: Final = frozenset(
-    {Reason.COUNTED, Reason.EXPIRED, Reason.PERSON_REVOKED, Reason.KEY_NOT_VALID_NOW}
-)
+_IDLE_AGAINST: Final = frozenset({Reason.NONCE_ALREADY_USED})
+"""A no said twice is still a no: nobody can take it back by using its nonce up."""
+
+_LAPSES: Final = _IDLE_AGAINST | {Reason.EXPIRED, Reason.PERSON_REVOKED, Reason.KEY_NOT_VALID_NOW}
 """A counted decision against stands, also when its time, key or person has lapsed since."""
 
 
@@ -61,16 +62,23 @@ class GateContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A message as it came; `counted_at` is when it was counted, if that is to be judged again later."""
+    """A message as it came; `counted_at` is when it was counted, if that is to be judged again later.
+
+    One that the record calls `refused` is never for anything; as a no it stands where it should have counted.
+    """
 
     statement: str
     signature: str
     counted_at: datetime | None = None
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """Whether an attempt counts and why; `person` is set only when a key of theirs really signed."""
+    """Whether an attempt counts and why; `person` is set only when a key of theirs really signed.
+
+    `broken` are all the rules it breaks; `reason` is the first of them.
+    """
 
     counted: bool
     reason: Reason
@@ -78,6 +86,7 @@ class Judgement:
     statement: Statement | None = None
     person: str | None = None
     key_fingerprint: str | None = None
+    broken: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,19 +148,20 @@ def judge_attempt(
         revoked_as_of=revoked_as_of or now,
         seen_nonces=seen_nonces,
     )
-    broken = (reason for rule in _RULES if (reason := rule(case)) is not None)
-    reason = next(broken, Reason.COUNTED)
-    return _judgement(reason, statement, person=person.name, key_fingerprint=key.fingerprint)
+    broken = tuple(reason for reason, is_broken in _RULES if is_broken(case))
+    reason = next(iter(broken), Reason.COUNTED)
+    judged = _judgement(reason, statement, person=person.name, key_fingerprint=key.fingerprint)
+    return replace(judged, broken=broken)
 
 
 def tally(
     gate: Gate, attempts: Sequence[Attempt], *, trust: Trust, context: GateContext, now: datetime
 ) -> GateState:
-    """Counts a gate from the raw attempts that counted when they came, judging each again.
+    """Counts a gate from the raw attempts, judging each again.
 
     Expiry is judged at the time an attempt was counted (`now` when it carries none), revocation now. A
     person fills one seat and a nonce counts once. One decision against is final: what lapses later
-    does not take it back.
+    does not take it back, and neither does a record that calls it refused though it broke no rule.
     """
     floor = trust.floors.approvals_min if gate.name == PLAN_GATE else 0
     context = replace(context, gates=(gate,))
@@ -166,17 +176,18 @@ def tally(
             context=context,
             now=attempt.counted_at or now,
             seen_nonces=seen,
-            revoked_as_of=now,
+            revoked_as_of=attempt.counted_at if attempt.refused else now,
         )
         if judged.statement is None or judged.person is None:
             continue
-        if judged.counted and judged.statement.favourable:
-            approved[judged.person] = trust.persons[judged.person]
-        elif not judged.statement.favourable and judged.reason in _FINAL_WHEN_AGAINST:
+        if judged.statement.favourable:
+            if judged.counted and not attempt.refused:
+                approved[judged.person] = trust.persons[judged.person]
+                seen.add(judged.statement.nonce)
+        elif _IDLE_AGAINST.issuperset(judged.broken) or (
+            not attempt.refused and _LAPSES.issuperset(judged.broken)
+        ):
             rejected[judged.person] = trust.persons[judged.person]
-        else:
-            continue
-        seen.add(judged.statement.nonce)
     needed = still_needed(gate.rule.at_least(floor), [person.roles for person in approved.values()])
     return GateState(
         satisfied=not needed and not rejected,
@@ -203,78 +214,58 @@ def _judgement(
     )
 
 
-def _key_rules(case: _Case) -> Reason | None:
-    if not case.key.serves(APPROVAL_NAMESPACE):
-        return Reason.KEY_NOT_FOR_THIS
-    return None if case.key.valid_at(case.now) else Reason.KEY_NOT_VALID_NOW
+def _names_another(case: _Case) -> bool:
+    return name_key(case.statement.approver) != name_key(case.person.name)
 
 
-def _person_rules(case: _Case) -> Reason | None:
-    if name_key(case.statement.approver) != name_key(case.person.name):
-        return Reason.APPROVER_IS_NOT_SIGNER
-    if case.person.revoked_by(case.revoked_as_of):
-        return Reason.PERSON_REVOKED
-    return None if case.person.serves_tenant(case.context.tenant) else Reason.PERSON_NOT_FOR_TENANT
+def _gates(case: _Case) -> list[Gate]:
+    return [gate for gate in case.context.gates if gate.name == case.statement.gate]
 
 
-def _place_rules(case: _Case) -> Reason | None:
-    if case.statement.deployment != case.trust.deployment:
-        return Reason.WRONG_DEPLOYMENT
-    if case.statement.tenant != case.context.tenant:
-        return Reason.WRONG_TENANT
-    return None if case.statement.batch_id == case.context.batch_id else Reason.WRONG_BATCH
+def _is_over_another_digest(case: _Case) -> bool:
+    return all(gate.digest != case.statement.digest for gate in _gates(case))
 
 
-def _gate_rules(case: _Case) -> Reason | None:
-    named = [gate for gate in case.context.gates if gate.name == case.statement.gate]
-    if not named:
-        return Reason.GATE_NOT_OPEN
-    matching = [gate for gate in named if gate.digest == case.statement.digest]
-    return None if matching else Reason.WRONG_DIGEST
+def _lacks_role(case: _Case) -> bool:
+    decided_on = [gate for gate in _gates(case) if gate.digest == case.statement.digest]
+    return not any(gate.rule.roles & case.person.roles for gate in decided_on)
 
 
-def _requester_rules(case: _Case) -> Reason | None:
+def _hides_who_asked(case: _Case) -> bool:
+    return name_key(case.context.requester.name) is None
+
+
+def _asked_for_it(case: _Case) -> bool:
     """The requester is shut out by name, other name, key, second key and look-alike."""
     requester, trust = case.context.requester, case.trust
-    asked = name_key(requester.name)
-    if asked is None:
-        return Reason.REQUESTER_UNRECOGNISABLE
     own_keys = {key.fingerprint for key in case.person.keys}
+    asked = name_key(requester.name)
     if asked in case.person.name_keys or requester.key_fingerprint in own_keys:
-        return Reason.REQUESTER_MAY_NOT_APPROVE
+        return True
     # A name that is nobody's might be typed to pass for somebody else's; a known person's is that person's.
-    unknown = trust.person_named(requester.name) is None
-    if unknown and any(looks_like(asked, name) for name in case.person.name_keys):
-        return Reason.REQUESTER_MAY_NOT_APPROVE
-    return None
+    unknown = asked is not None and trust.person_named(requester.name) is None
+    return unknown and any(looks_like(asked or "", name) for name in case.person.name_keys)
 
 
-def _role_rules(case: _Case) -> Reason | None:
-    gates = [gate for gate in case.context.gates if gate.name == case.statement.gate]
-    asked = {role for gate in gates for role in gate.rule.roles if gate.digest == case.statement.digest}
-    return None if asked & case.person.roles else Reason.ROLE_MISSING
+_Rule = tuple[Reason, Callable[[_Case], bool]]
 
-
-def _time_rules(case: _Case) -> Reason | None:
-    if case.statement.issued_at > case.now + CLOCK_SKEW_MAX:
-        return Reason.ISSUED_IN_FUTURE
-    if case.statement.expires_at <= case.now:
-        return Reason.EXPIRED
-    too_long = case.statement.validity > case.context.validity_max
-    return Reason.VALIDITY_TOO_LONG if too_long else None
-
-
-def _nonce_rules(case: _Case) -> Reason | None:
-    return Reason.NONCE_ALREADY_USED if case.statement.nonce in case.seen_nonces else None
-
-
-_RULES: Final[tuple[Callable[[_Case], Reason | None], ...]] = (
-    _key_rules,
-    _person_rules,
-    _place_rules,
-    _gate_rules,
-    _requester_rules,
-    _role_rules,
-    _time_rules,
-    _nonce_rules,
+_RULES: Final[tuple[_Rule, ...]] = (
+    (Reason.KEY_NOT_FOR_THIS, lambda case: not case.key.serves(APPROVAL_NAMESPACE)),
+    (Reason.KEY_NOT_VALID_NOW, lambda case: not case.key.valid_at(case.now)),
+    (Reason.APPROVER_IS_NOT_SIGNER, _names_another),
+    (Reason.PERSON_REVOKED, lambda case: case.person.revoked_by(case.revoked_as_of)),
+    (Reason.PERSON_NOT_FOR_TENANT, lambda case: not case.person.serves_tenant(case.context.tenant)),
+    (Reason.WRONG_DEPLOYMENT, lambda case: case.statement.deployment != case.trust.deployment),
+    (Reason.WRONG_TENANT, lambda case: case.statement.tenant != case.context.tenant),
+    (Reason.WRONG_BATCH, lambda case: case.statement.batch_id != case.context.batch_id),
+    (Reason.GATE_NOT_OPEN, lambda case: not _gates(case)),
+    (Reason.WRONG_DIGEST, _is_over_another_digest),
+    (Reason.REQUESTER_UNRECOGNISABLE, _hides_who_asked),
+    (Reason.REQUESTER_MAY_NOT_APPROVE, _asked_for_it),
+    (Reason.ROLE_MISSING, _lacks_role),
+    (Reason.ISSUED_IN_FUTURE, lambda case: case.statement.issued_at > case.now + CLOCK_SKEW_MAX),
+    (Reason.EXPIRED, lambda case: case.statement.expires_at <= case.now),
+    (Reason.VALIDITY_TOO_LONG, lambda case: case.statement.validity > case.context.validity_max),
+    (Reason.NONCE_ALREADY_USED, lambda case: case.statement.nonce in case.seen_nonces),
 )
+"""Each asks one thing, so that no broken rule hides another; the first one broken is the one told."""

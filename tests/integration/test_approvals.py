@@ -182,7 +182,6 @@ def test_replayed_statement_counts_once(desk: Desk) -> None:
 
 WRONG_MESSAGES = {
     "an approval sent as reject": ("reject", {}),
-    "a rejection sent as approve": ("approve", {"decision": "reject"}),
     "an approval sent as abort": ("abort", {}),
     "an approval sent as adjudicate": ("adjudicate", {}),
     "a resumption sent as approve": ("approve", {"gate": "resume/1"}),
@@ -192,12 +191,21 @@ WRONG_MESSAGES = {
 
 @pytest.mark.parametrize("case", WRONG_MESSAGES)
 def test_statement_in_another_message_is_refused(desk: Desk, case: str) -> None:
-    """A statement counts only in the message it belongs in."""
+    """A statement that is for something counts only in the message it belongs in."""
     message, changes = WRONG_MESSAGES[case]
     batch = with_open_gate(desk)
     for gate in ("resume/1", "rollback"):
         desk.activities.open_gate(open_step(batch, gate=gate, wallet_officer=1))
     assert refusal(desk, attempt(batch, ANA, message=message, **changes)) == "wrong_message"
+
+
+@pytest.mark.parametrize("message", ["approve", "abort", "reject"])
+def test_rejection_counts_in_whatever_message_it_comes(desk: Desk, message: str) -> None:
+    """A signed no is final for its gate; the envelope is nobody's signature."""
+    batch = with_open_gate(desk)
+    answer = desk.activities.record_attempt(attempt(batch, ANA, message=message, decision="reject"))
+    assert answer.standing is not None
+    assert (answer.counted, answer.standing.rejected_by) == (True, ANA.name)
 
 
 @pytest.mark.parametrize(("gate", "message"), [("resume/1", "resume"), ("rollback", "abort")])

@@ -1,6 +1,7 @@
 """Does a signed decision count: every rule, and every way around it that was thought of."""
 
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -318,6 +319,70 @@ def test_rejection_stands_when_its_time_or_person_has_lapsed() -> None:
     whom = trust(person(LEE, extra=f'revoked_at = "{at(1)}"'))
     assert tally(GATE, attempts, trust=trust(), context=context(), now=later).rejected_by == (LEE.name,)
     assert tally(GATE, attempts, trust=whom, context=context(), now=NOW).rejected_by == (LEE.name,)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"digest": OTHER_DIGEST}, {"batch_id": "autumn-airdrop"}, {"expires_at": at(100)}, {"tenant": "globex"}],
+    ids=["digest", "batch", "validity", "tenant"],
+)
+def test_rejection_about_something_else_does_not_block_because_it_also_lapsed(
+    changes: dict[str, Any],
+) -> None:
+    """No rule that is broken hides another: a lapsed reject is final only where it once counted."""
+    whom = trust(person(LEE, options='valid-before="20260301Z"', extra=f'revoked_at = "{at(-2)}"'))
+    attempts = [attempt(ANA), attempt(KIM), attempt(LEE, decision="reject", **changes)]
+    assert tally(GATE, attempts, trust=whom, context=context(), now=NOW).satisfied
+
+
+def test_rejection_stands_when_its_nonce_was_used_before_it() -> None:
+    """Nobody takes a reject back by signing something of their own with its nonce."""
+    rejected = attempt(LEE, decision="reject", nonce="the-same-nonce-1")
+    attempts = [attempt(ANA, nonce="the-same-nonce-1"), attempt(KIM), rejected]
+    assert tally(GATE, attempts, trust=trust(), context=context(), now=NOW).rejected_by == (LEE.name,)
+
+
+def test_rejection_that_the_record_calls_refused_without_reason_is_final() -> None:
+    """What a record says of a reject does not take it back, where the reject breaks no rule."""
+    hidden = replace(attempt(LEE, decision="reject", counted_at=NOW), refused=True)
+    attempts = [attempt(ANA), attempt(KIM), hidden]
+    whom = trust(person(LEE, extra=f'revoked_at = "{at(1)}"'))
+    for later in (NOW, NOW + timedelta(hours=30)):
+        state = tally(GATE, attempts, trust=whom, context=context(), now=later)
+        assert (state.satisfied, state.rejected_by) == (False, (LEE.name,))
+
+
+@pytest.mark.parametrize(
+    ("limit", "changes"),
+    [
+        ({"extra": f'revoked_at = "{at(-1)}"'}, {}),
+        ({"options": 'valid-before="20260301Z"'}, {}),
+        ({}, {"expires_at": at(-0.5)}),
+        ({}, {"digest": OTHER_DIGEST}),
+    ],
+    ids=["revoked", "key", "expired", "digest"],
+)
+def test_rejection_that_was_rightly_refused_does_not_block(
+    limit: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    """A reject that broke a rule when it came stays refused."""
+    refused = replace(attempt(LEE, decision="reject", counted_at=NOW, **changes), refused=True)
+    state = tally(
+        GATE,
+        [attempt(ANA), attempt(KIM), refused],
+        trust=trust(person(LEE, **limit)),
+        context=context(),
+        now=NOW,
+    )
+    # Of those two, Ana alone can take the seat that Lee's role would fill.
+    assert (state.satisfied, state.rejected_by) == (True, ())
+
+
+def test_approval_that_the_record_calls_refused_fills_no_seat() -> None:
+    """Whoever was told that an approval does not count is not counted later."""
+    refused = replace(attempt(LEE, counted_at=NOW), refused=True)
+    state = tally(GATE, [refused, attempt(KIM)], trust=trust(), context=context(), now=NOW)
+    assert (state.satisfied, state.approved_by) == (False, (KIM.name,))
 
 
 def test_rejection_that_never_counted_does_not_block() -> None:
