@@ -72,7 +72,8 @@ def attested_addresses(
 ) -> dict[tuple[int, str], str]:
     """Gives the addresses, by ordinal and chain, of every signed slice that overlaps the run.
 
-    Raises: IntegrityError when a slice's addresses are not the ones custody signed.
+    Raises: IntegrityError when a slice's addresses are not the ones custody signed, or no signed slice holds
+        some position of the run: a custody that only says it derived has derived nothing.
     """
     found = connection.execute(
         select(slices)
@@ -83,12 +84,23 @@ def attested_addresses(
             slices.c.first_position < run.offset + run.length,
             slices.c.first_position + slices.c.length > run.offset,
         )
-        .order_by(slices.c.slice_index)
-    )
+        .order_by(slices.c.first_position)
+    ).all()
+    _require_whole(run, [(part.first_position, part.length) for part in found])
     addresses: dict[tuple[int, str], str] = {}
-    for signed in found.all():
+    for signed in found:
         addresses |= _signed_slice(connection, run, signed, deployment, attest_keys)
     return addresses
+
+
+def _require_whole(run: Run, parts: Iterable[tuple[int, int]]) -> None:
+    """Requires that the parts, by first position, leave no gap in the run."""
+    reached = run.offset
+    for first, length in parts:
+        if first <= reached:
+            reached = max(reached, first + length)
+    if reached < run.offset + run.length:
+        raise IntegrityError("custody signed no slice for some positions", reached)
 
 
 def _signed_slice(

@@ -145,6 +145,19 @@ def test_addresses_without_a_signed_slice_are_refused(room: Room) -> None:
     assert room.states(batch) == "r" * COUNT
 
 
+@pytest.mark.parametrize("signed", [[], [0, 2], [1, 2]], ids=["none", "gap", "not-the-first"])
+def test_positions_that_custody_signed_nothing_for_stop_the_wave(room: Room, signed: list[int]) -> None:
+    """Where no signed slice stands nothing was derived, whatever was answered: such a wave is not empty."""
+    batch = planned_batch(room.databases.provisioning, subject_count=12)
+    some_wallets(room.databases, batch.batch_no, count=12)
+    for index in signed:
+        room.sign(batch, index, list(range(4 * index, 4 * index + 4)))
+    wave = room.opened(batch, length=12)
+    with pytest.raises(IntegrityError):
+        room.activities.activate_slice(slice_of(wave, length=12))
+    assert room.states(batch) == "d" * 12
+
+
 def test_slice_needs_its_wave_open(room: Room) -> None:
     """Nothing is activated in a wave that is not open, ended, or does not hold the slice."""
     batch = room.ready_batch(waves_percent=HALVES)
