@@ -32,6 +32,7 @@ from activities.custody.rederiving import (
     stored_wallets,
     verified_range,
 )
+from activities.custody.refusals import recorded_refusals
 from activities.custody.scope import SealScope
 from activities.custody.sealing import KeyService
 from activities.custody.second_path_run import KeyServiceAddress
@@ -82,6 +83,7 @@ class CustodyActivities(Custody):
         self._policies = policies
 
     @activity.defn
+    @recorded_refusals
     def open_keyring(self, step: TrancheStep) -> OpenedKeyring:
         """Makes, seals and reads back the batch's seed, once.
 
@@ -105,6 +107,7 @@ class CustodyActivities(Custody):
         return OpenedKeyring(keyring_id=scope.keyring_id)
 
     @activity.defn
+    @recorded_refusals
     def derive_slice(self, step: SliceStep) -> SliceResult:
         """Stores the slice's addresses with possession signatures and signs the slice's root.
 
@@ -133,6 +136,7 @@ class CustodyActivities(Custody):
         return self._store_slice(step, authority, keyring, derived)
 
     @activity.defn
+    @recorded_refusals
     def verify_range(self, step: SliceStep) -> VerifiedRange:
         """Derives the range again in a fresh process by the second path; agreeing wallets become ready.
 
@@ -157,6 +161,9 @@ class CustodyActivities(Custody):
             facts = {
                 "slice_index": step.slice_index,
                 "tranche": step.tranche,
+                "first_position": step.offset,
+                "length": step.length,
+                "row_count": result.row_count,
                 "root": result.root,
                 **result.counts,
             }
@@ -164,6 +171,7 @@ class CustodyActivities(Custody):
         return verified
 
     @activity.defn
+    @recorded_refusals
     def attest_head(self, step: BatchStep) -> AttestedHead:
         """Signs the head of the batch's audit chain.
 
@@ -201,6 +209,7 @@ class CustodyActivities(Custody):
         return known
 
     @activity.defn
+    @recorded_refusals
     def undo_derivation(self, step: BatchStep) -> Undone:
         """Revokes wallets that are not active, and burns the batch's accounts when none is active.
 
