@@ -1,9 +1,11 @@
 """Schema migrations: applied by the owner role, in one transaction each run, one run at a time.
 
-The roles of the processes must exist before; migrations grant to them and never create them.
+Workers may be at work: a run waits a second for a table, lets everybody pass who queued behind it, and tries
+again. The roles of the processes must exist before; migrations grant to them and never create them.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
 
 OWNER = "walletworks_owner"
 """The role that owns every table and function; whoever migrates must be it or a member of it."""
@@ -23,23 +26,39 @@ _ONE_RUN_AT_A_TIME = 7_405_113_001
 """Key of the advisory lock under which migrations run."""
 
 
+LOCK_SECONDS = 1.0
+"""How long a migration waits for a table; whoever comes after it waits as long, so it is little."""
+
+PAUSE_SECONDS = 1.0
+"""Between two tries, for those who queued behind the last one."""
+
+PATIENCE_SECONDS = 600.0
+"""How long a migration is tried: longer than any one statement of a batch holds its tables."""
+
+_TABLE_IN_USE = ("55P03", "40P01")
+"""SQLSTATEs: a lock was not had in time, or a deadlock was broken."""
+
+
 class MigrationRefusedError(Exception):
     """The database is not ready to be migrated; the message says what is missing."""
 
 
-def upgrade(owner_url: str, revision: str = "head") -> None:
-    """Brings the schema up to a revision; a schema that is already there is left as it is.
+def upgrade(owner_url: str, revision: str = "head", *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    """Brings the schema up to a revision; one that is already there, or ahead of this release, is left so.
 
-    Raises: MigrationRefusedError naming the role that is missing.
+    Raises: MigrationRefusedError naming the role that is missing, or saying that tables stay in use.
     """
-    with _owned(owner_url) as connection:
-        command.upgrade(_config(connection), revision)
+    _migrate(owner_url, lambda config: command.upgrade(config, revision), patience_seconds)
 
 
-def downgrade(owner_url: str, revision: str) -> None:
-    """Takes the schema back to a revision; `base` removes everything."""
-    with _owned(owner_url) as connection:
-        command.downgrade(_config(connection), revision)
+def downgrade(owner_url: str, revision: str, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    """Takes the schema back to a revision; `base` removes everything.
+
+    Raises: MigrationRefusedError as `upgrade` does, and for a schema ahead of this release.
+    """
+    if is_ahead(current(owner_url)):
+        raise MigrationRefusedError("the schema is newer than this release: the newer one takes it back")
+    _migrate(owner_url, lambda config: command.downgrade(config, revision), patience_seconds)
 
 
 def current(url: str) -> str | None:
@@ -50,7 +69,42 @@ def current(url: str) -> str | None:
 
 def latest() -> str | None:
     """Gives the newest revision there is."""
-    return ScriptDirectory(str(Path(__file__).parent)).get_current_head()
+    return _scripts().get_current_head()
+
+
+def revisions() -> list[str]:
+    """Gives every revision, the newest first."""
+    return [script.revision for script in _scripts().walk_revisions()]
+
+
+def is_ahead(revision: str | None) -> bool:
+    """Tells whether a schema stands at a revision that only a newer release has."""
+    return revision is not None and revision not in revisions()
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(Path(__file__).parent))
+
+
+def _migrate(owner_url: str, change: Callable[[Config], None], patience_seconds: float) -> None:
+    deadline = time.monotonic() + patience_seconds
+    while not _changed(owner_url, change):
+        if time.monotonic() > deadline:
+            raise MigrationRefusedError("tables stay in use by a long transaction: end it, or try later")
+        time.sleep(PAUSE_SECONDS)
+
+
+def _changed(owner_url: str, change: Callable[[Config], None]) -> bool:
+    """Applies the change; gives false when a table was in use, with nothing changed."""
+    try:
+        with _owned(owner_url) as connection:
+            if not is_ahead(MigrationContext.configure(connection).get_current_revision()):
+                change(_config(connection))
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) not in _TABLE_IN_USE:
+            raise
+        return False
+    return True
 
 
 @contextmanager
@@ -70,6 +124,8 @@ def _owned(url: str) -> Iterator[Connection]:
         _require_roles(connection)
         connection.execute(text(f"SET LOCAL ROLE {OWNER}"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_RUN_AT_A_TIME})
+        # Only now: another migration is waited for, however long it takes.
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS * 1000:.0f}ms'"))
         yield connection
 
 
