@@ -17,6 +17,7 @@ from activities.contracts.batches import (
     ClaimBatch,
     ClaimedBatch,
     FinishBatch,
+    FinishedBatch,
     RaisedFence,
     RaiseFence,
     RecalledBatch,
@@ -85,13 +86,13 @@ class BatchRegisterActivities(BatchRegister):
     def raise_fence(self, step: RaiseFence) -> RaisedFence:
         """Raises the fence by one, after every effect in flight has committed or failed.
 
-        Raises: StaleFenceError when another fence stands, InvalidRequestError for an unknown batch.
+        Raises: StaleFenceError when a lower fence stands, InvalidRequestError for an unknown batch.
         """
         raised = step.fence + 1
         with self._database.transaction() as connection:
             row = _hold_alone(connection, step.batch_id)
-            if row.fence == raised:
-                return RaisedFence(fence=raised)
+            if row.fence > step.fence or row.outcome is not None:
+                return RaisedFence(fence=row.fence, recorded_result=row.result)
             _require_fence(row, step.fence)
             connection.execute(update(batches).where(batches.c.batch_no == row.batch_no).values(fence=raised))
             facts = {"fence": raised, "reason": step.reason}
@@ -99,10 +100,10 @@ class BatchRegisterActivities(BatchRegister):
         return RaisedFence(fence=raised)
 
     @activity.defn
-    def finish_batch(self, step: FinishBatch) -> Undone:
+    def finish_batch(self, step: FinishBatch) -> FinishedBatch:
         """Records the end of the batch, chains its shards' heads to it and its head to the tenant's.
 
-        Raises: ConflictError when it ended otherwise, StaleFenceError, InvalidRequestError.
+        Raises: StaleFenceError, InvalidRequestError.
         """
         outcome = step.result.get("outcome")
         if not isinstance(outcome, str) or outcome not in _OUTCOMES:
@@ -110,12 +111,12 @@ class BatchRegisterActivities(BatchRegister):
         with self._database.transaction() as connection:
             row = _hold_alone(connection, step.batch_id)
             if row.outcome is not None:
-                _require_same_result(row, step)
-                return Undone()
+                is_same = canonical(row.result) == canonical(step.result)
+                return FinishedBatch(recorded_result=None if is_same else row.result)
             _require_fence(row, step.fence)
             _chain_shards(connection, step.batch_id)
             _end(connection, row, outcome, step.result)
-        return Undone(counts={"ended": 1})
+        return FinishedBatch()
 
     @activity.defn
     def close_shards(self, step: BatchStep) -> Undone:
@@ -195,11 +196,6 @@ def _hold_alone(connection: Connection, batch_id: str) -> Row[Any]:
 def _require_fence(row: Row[Any], fence: int) -> None:
     if row.fence != fence:
         raise StaleFenceError("the batch's fence was raised since this step was scheduled")
-
-
-def _require_same_result(row: Row[Any], step: FinishBatch) -> None:
-    if canonical(row.result) != canonical(step.result):
-        raise ConflictError("the batch ended already with another result")
 
 
 def _end(connection: Connection, row: Row[Any], outcome: str, result: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import structlog
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -40,6 +41,9 @@ CUT_SHORT_SECONDS = 35.0
 
 CONNECT_WAIT_SECONDS = 1.0
 """Between two tries to reach Temporal."""
+
+SCHEDULE_WAIT_SECONDS = 15.0
+"""Between two tries to schedule what runs by the clock."""
 
 HEALTH_PORT_VARIABLE = "WALLETWORKS_HEALTH_PORT"
 """Comes before the settings, so that several workers of a role can run on one host."""
@@ -102,14 +106,30 @@ async def _work(name: str, role: Role, settings: Settings) -> None:
 async def _poll(role: Role, tools: Tools, health: Health, stop: asyncio.Event) -> None:
     """Takes tasks until told to stop, then lets the running ones end."""
     slots = role.section(tools.settings).activity_slots
+    scheduling = asyncio.create_task(_schedule(role, tools.client))
     with ThreadPoolExecutor(slots) as threads:
         async with _worker(role, tools, threads):
             health.state = "polling"
             _log.warning("worker polls", role=health.role, queue=role.queue, pid=os.getpid())
             await stop.wait()
+            scheduling.cancel()
             health.state = "draining"
             _log.warning("worker drains", role=health.role, pid=os.getpid())
             asyncio.get_running_loop().call_later(CUT_SHORT_SECONDS, _cut_short, health.role)
+
+
+async def _schedule(role: Role, client: Client) -> None:
+    """Sees to it that what runs by the clock is scheduled, however long the server is away."""
+    if role.schedule is None:
+        return
+    is_scheduled = False
+    while not is_scheduled:
+        try:
+            await role.schedule(client)
+            is_scheduled = True
+        except RPCError as error:
+            _log.warning("what runs by the clock is not scheduled yet", role=role.queue, **told_of(error))
+            await asyncio.sleep(SCHEDULE_WAIT_SECONDS)
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[None, None, Gives]) -> Gives | None:

@@ -1,6 +1,6 @@
 """The roster: which role polls which queue, with which workflows and activities, under which rights."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
@@ -39,6 +39,7 @@ class Role:
     section: Callable[[Settings], RoleSettings]
     build: Callable[[Tools], list[Any]]
     workflows: tuple[type, ...] = ()
+    schedule: Callable[[Client], Awaitable[None]] | None = None
 
 
 def open_database(section: RoleSettings) -> Database:

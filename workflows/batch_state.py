@@ -69,6 +69,7 @@ class BatchState:
     shards_done: int = 0
     paused: bool = False
     ending: bool = False
+    overtaken: bool = False
     pauses: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)

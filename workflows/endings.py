@@ -17,6 +17,8 @@ from workflows.steps import Steps
 from workflows.untiring import UntiringSteps
 
 _KEPT_CAUSES = {"cancelled", "failed"}
+_OUTCOMES = {"terminated": "aborted"}
+"""Causes that are no outcome of their own: who terminates a workflow has aborted its batch."""
 
 
 class EndEarly(Exception):  # noqa: N818 - leaving early is an outcome, not an error
@@ -40,7 +42,10 @@ class Ending:
         self._publish = publish
 
     async def close(self, early: EndEarly | None = None) -> dict[str, Any]:
-        """Gives the batch's result, after it stands in the store and the bundle is written."""
+        """Gives the batch's result, after it stands in the store and the bundle is written.
+
+        Raises: OvertakenError when somebody else raised the fence.
+        """
         state = self._state
         await self._answer_everybody()
         state.stage, state.cause = "record", early.cause if early else ""
@@ -51,11 +56,13 @@ class Ending:
         step = BatchStep(batch_id=state.batch_id, fence=state.fence)
         await self._steps.provisioning(BatchRegister.close_shards, step)
         result = result_of(state)
-        await self._steps.provisioning(
+        finished = await self._steps.provisioning(
             BatchRegister.finish_batch,
             FinishBatch(batch_id=state.batch_id, fence=state.fence, result=result),
         )
-        await self._write_record(step)
+        if finished.recorded_result is not None:
+            return await self.show_recorded(finished.recorded_result)
+        await self.write_record()
         state.stage = "ended"
         self._publish()
         return result
@@ -69,7 +76,7 @@ class Ending:
         await self._answer_everybody()
 
     async def show_recorded(self, result: dict[str, Any]) -> dict[str, Any]:
-        """Gives and shows what the store says of a batch that had ended before this run."""
+        """Gives and shows what the store says of a batch that another run has ended."""
         self._state.recorded = result
         self._state.stage, self._state.outcome = "ended", str(result["outcome"])
         self._publish()
@@ -81,10 +88,11 @@ class Ending:
         self._state.ending = True
         await workflow.wait_condition(workflow.all_handlers_finished)
 
-    async def _write_record(self, step: BatchStep) -> None:
-        """A batch that was never planned has nothing to attest."""
+    async def write_record(self) -> None:
+        """Attests and writes the bundle; a batch that was never planned has nothing to attest."""
         if self._state.plan is None:
             return
+        step = BatchStep(batch_id=self._state.batch_id, fence=self._state.fence)
         await self._steps.custody(Custody.attest_head, step)
         # The one activity that is asynchronous: the checker sees the coroutine, the engine gives its result.
         bundle: Any = await self._steps.provisioning(Record.write_bundle, step)
@@ -97,7 +105,7 @@ def outcome_of(state: BatchState) -> str:
         return "completed_with_exceptions" if _has_exceptions(state) else "completed"
     if state.cause in _KEPT_CAUSES:
         return state.cause
-    return "rolled_back" if state.counts.get("frozen", 0) else state.cause
+    return "rolled_back" if state.counts.get("frozen", 0) else _OUTCOMES.get(state.cause, state.cause)
 
 
 def result_of(state: BatchState) -> dict[str, Any]:

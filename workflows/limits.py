@@ -11,6 +11,12 @@ SLICES_PER_SHARD = 10
 OPEN_SHARDS_MAX = 8
 """Children open at once: a small multiple of the worker slots of two processes on two cores."""
 
+SHARD_RESTARTS_MAX = 10
+"""How often a shard that was terminated or cancelled from outside is started again before its batch fails."""
+
+SWEPT_MAX = 100
+"""Batches one sweep takes up; those left over are found by the next, a minute later."""
+
 SHARDS_PER_RUN = 200
 """Children after which a stage continues as new: about eight events each stay under 4,096."""
 

@@ -9,7 +9,13 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, FailureError
 
-from activities.contracts.approvals import Approvals, RecordAttempt, RecordedAttempt, RecordRefusal
+from activities.contracts.approvals import (
+    Approvals,
+    GateStanding,
+    RecordAttempt,
+    RecordedAttempt,
+    RecordRefusal,
+)
 from activities.failures import InvalidRequestError
 from workflows.approval_gate import stamp, take_standing
 from workflows.batch_state import BatchState, Refusal
@@ -17,7 +23,7 @@ from workflows.endings import as_failure
 from workflows.limits import APPROVALS_SHOWN, MESSAGE_BYTES_MAX, REFUSALS_SHOWN, SERVICES_SHOWN_MAX
 from workflows.messages import one_object, parse_pause, parse_signed_message
 from workflows.pausing import RESUME
-from workflows.steps import Steps
+from workflows.steps import Steps, is_stale
 
 _ENDING = "the batch is ending and takes no more messages"
 _NOT_RECORDED = "the message could not be put on the record, so it does not count"
@@ -53,6 +59,7 @@ class MessageDesk:
             await self._refuse(message, "malformed", error.message)
             raise
         except ActivityError as error:
+            self._state.overtaken = self._state.overtaken or is_stale(error)
             self._show_refusal(message, "not_recorded", _NOT_RECORDED)
             raise as_failure(error) from error
 
@@ -106,6 +113,7 @@ class MessageDesk:
 
     def _take(self, message: str, attempt: RecordedAttempt) -> None:
         if not attempt.counted:
+            self._freshen(attempt.standing)
             self._show_refusal(message, attempt.reason_code, attempt.reason)
             return
         if attempt.gate == "hold":
@@ -120,6 +128,12 @@ class MessageDesk:
         }
         self._state.approvals = [*self._state.approvals, approval][-APPROVALS_SHOWN:]
         self._publish()
+
+    def _freshen(self, standing: GateStanding | None) -> None:
+        """A refused decision may bring news of a gate: a run that was reset has forgotten some."""
+        known = self._state.gates.get(standing.gate) if standing else None
+        if standing is not None and known is not None and known.digest == standing.digest:
+            take_standing(self._state, standing)
 
     def _take_open_holds(self, told: int) -> None:
         """Once all are screened, open holds only become fewer, in whatever order the answers come."""

@@ -2,21 +2,42 @@
 
 import asyncio
 
-from workflows.approval_gate import ApprovalGates
+from temporalio import workflow
+
+from activities.contracts.approvals import Approvals
+from activities.contracts.shapes import BatchStep
+from workflows.approval_gate import ApprovalGates, take_standing
 from workflows.batch_state import BatchState
 from workflows.endings import EndEarly
+from workflows.steps import Steps
 
 RESUME = "resume"
 """Under this name the plan keeps the terms of all resume gates; without them a pause lasts no longer."""
 
 
+_RECALLS_ORDERS = "recalls-orders"
+"""Patch: since generation 002, orders on record are asked for at every stage and wave."""
+
+
 class Pausing:
     """The pauses of one batch, each with a gate of its own; before the plan there is none to open yet."""
 
-    def __init__(self, state: BatchState, gates: ApprovalGates) -> None:
+    def __init__(self, state: BatchState, gates: ApprovalGates, steps: Steps) -> None:
         self._state = state
         self._gates = gates
+        self._steps = steps
         self._resuming = asyncio.Lock()
+
+    async def recall_orders(self) -> None:
+        """Takes up a pause or an abort that is on record and that a run forgot when it was reset."""
+        if self._state.plan is None or not workflow.patched(_RECALLS_ORDERS):
+            return
+        step = BatchStep(batch_id=self._state.batch_id, fence=self._state.fence)
+        orders = await self._steps.provisioning(Approvals.recall_orders, step)
+        if orders.rollback is not None:
+            take_standing(self._state, orders.rollback)
+        if orders.pauses > self._state.pauses:
+            self._state.pauses, self._state.paused = orders.pauses, orders.paused
 
     async def hold(self) -> None:
         """Waits here while the batch is paused.

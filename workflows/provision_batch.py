@@ -30,6 +30,7 @@ from workflows.batch_messages import BatchMessages
 from workflows.batch_plan import Wave, plan_shards, plan_waves
 from workflows.batch_state import BatchState, Waiting, WaveState
 from workflows.endings import EndEarly, Ending, as_failure
+from workflows.leaving import Leaving
 from workflows.limits import ABORT_GATE_HOURS, REQUEST_BYTES_MAX, SHARDS_PER_RUN, STREAM_TIMEOUT
 from workflows.message_desk import MessageDesk
 from workflows.messages import one_object
@@ -40,6 +41,7 @@ from workflows.status import Showing
 from workflows.steps import Steps
 from workflows.stopping import require_going_on, to_its_end
 from workflows.undoing import Undoing
+from workflows.untiring import OvertakenError
 
 
 @workflow.defn(name="ProvisionBatch")
@@ -52,10 +54,11 @@ class ProvisionBatch(BatchMessages):
         self._steps = Steps(self._note_service)
         self._renewal = Renewal(state)
         self._gates = ApprovalGates(state, self._steps, self._publish, self._renewal)
-        self._pausing = Pausing(state, self._gates)
+        self._pausing = Pausing(state, self._gates, self._steps)
         self._desk = MessageDesk(state, self._steps, self._publish, self._pausing.open_gate)
         self._undoing = Undoing(state, self._steps, self._publish)
         self._ending = Ending(state, self._steps, self._publish, self._gates)
+        self._leaving = Leaving(state, self._undoing, self._ending, self._publish)
 
     @workflow.run
     async def run(self, *inputs: RawValue) -> dict[str, Any]:
@@ -73,14 +76,14 @@ class ProvisionBatch(BatchMessages):
         except EndEarly as early:
             return await to_its_end(self._leave_early(early, provisioning))
         except asyncio.CancelledError:
-            await to_its_end(self._leave_early(EndEarly("cancelled"), provisioning))
-            raise
+            result = await to_its_end(self._leave_early(EndEarly("cancelled"), provisioning))
+            return self._require_recorded(result, asyncio.CancelledError())
         except FailureError as error:
             failure = as_failure(error)
             cause = EndEarly("failed", reasons=[failure.message])
-            await to_its_end(self._leave_early(cause, provisioning))
-            raise failure from error
-        return await to_its_end(self._ending.close())
+            result = await to_its_end(self._leave_early(cause, provisioning))
+            return self._require_recorded(result, failure)
+        return await to_its_end(self._complete(provisioning))
 
     async def _begin(self, inputs: Sequence[RawValue]) -> dict[str, Any] | None:
         """Takes over the state of the run before, or claims the batch; gives the record of an ended one."""
@@ -124,9 +127,9 @@ class ProvisionBatch(BatchMessages):
         """Provisions until done; an approved abort, a cancellation or a failure stops all work."""
         try:
             require_going_on()
-            await workflow.wait_condition(lambda: provisioning.done() or self._abort_is_approved())
+            await workflow.wait_condition(lambda: provisioning.done() or self._is_called_off())
             if not provisioning.done():
-                raise EndEarly("aborted")
+                raise EndEarly("failed" if self._state.overtaken else "aborted")
             await provisioning
         finally:
             provisioning.cancel()
@@ -145,6 +148,7 @@ class ProvisionBatch(BatchMessages):
             self._state.stage = name
             self._publish()
             await self._renewal.renew_if_due()
+            await self._pausing.recall_orders()
             await self._pausing.hold()
             await stages[name]()
 
@@ -245,6 +249,7 @@ class ProvisionBatch(BatchMessages):
 
     async def _open_wave(self, step: WaveStep, shown: WaveState) -> None:
         """A pause holds before the lists are looked at, so that what is activated after it is up to date."""
+        await self._pausing.recall_orders()
         await self._pausing.hold()
         if 0 < self._plan().approve_from_wave <= step.wave:
             await self._pass_gate(f"wave/{step.wave}", self._evidence_digest(step.tranche), terms_of="wave")
@@ -324,18 +329,25 @@ class ProvisionBatch(BatchMessages):
 
     async def _leave_early(self, early: EndEarly, provisioning: asyncio.Task[None]) -> dict[str, Any]:
         """The fence first, so that a zombie changes nothing; then children are waited for, and all undone."""
-        self._state.ending, self._state.waiting = True, Waiting()
-        self._publish()
-        fence = await self._undoing.raise_fence(early.cause)
-        await asyncio.gather(provisioning, return_exceptions=True)
-        self._state.waiting = Waiting()
-        self._state.services.clear()
-        await self._undoing.undo(fence)
-        return await self._ending.close(early)
+        return await self._leaving.leave(early, lambda: asyncio.gather(provisioning, return_exceptions=True))
 
-    def _abort_is_approved(self) -> bool:
+    async def _complete(self, provisioning: asyncio.Task[None]) -> dict[str, Any]:
+        try:
+            return await self._ending.close()
+        except OvertakenError:
+            early = EndEarly("failed", reasons=["another run took the batch over"])
+            return await self._leave_early(early, provisioning)
+
+    def _require_recorded(self, result: dict[str, Any], otherwise: BaseException) -> dict[str, Any]:
+        """Gives the record's answer where another run had ended the batch; else this run ends as it did."""
+        if not self._state.recorded:
+            raise otherwise
+        return result
+
+    def _is_called_off(self) -> bool:
+        """An abort is approved, or a message was told that the batch has ended already."""
         standing = self._state.gates.get("rollback")
-        return standing is not None and standing.satisfied
+        return self._state.overtaken or (standing is not None and standing.satisfied)
 
     def _plan(self) -> PlannedBatch:
         assert self._state.plan is not None, "a stage after review has a plan"  # noqa: S101 - an invariant

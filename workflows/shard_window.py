@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from temporalio import workflow
+from temporalio.exceptions import CancelledError, ChildWorkflowError, TerminatedError
 
 from activities.contracts.shapes import MAIN_TRANCHE, shard_chain
 from workflows.batch_plan import Shard
-from workflows.limits import OPEN_SHARDS_MAX
+from workflows.limits import OPEN_SHARDS_MAX, SHARD_RESTARTS_MAX, STEP_PAUSE
 from workflows.provision_shard import SHARD_WORKFLOW, ShardDone, ShardWork
 from workflows.renewal import Renewal
 from workflows.stopping import require_going_on
@@ -55,6 +56,18 @@ class ShardWindow:
                 self._renewal.open_shards -= 1
 
     async def _child(self, shard: Shard, *, stage: str, tranche: int, wave: int) -> ShardDone:
+        """Starts a shard again that somebody stopped from outside: what it committed is found."""
+        for _ in range(SHARD_RESTARTS_MAX):
+            try:
+                return await self._start(shard, stage=stage, tranche=tranche, wave=wave)
+            except ChildWorkflowError as error:
+                require_going_on()
+                if not isinstance(error.cause, TerminatedError | CancelledError):
+                    raise
+            await workflow.sleep(STEP_PAUSE, summary="a shard was stopped from outside and is started again")
+        return await self._start(shard, stage=stage, tranche=tranche, wave=wave)
+
+    async def _start(self, shard: Shard, *, stage: str, tranche: int, wave: int) -> ShardDone:
         name = f"wave-{wave}" if wave else stage
         name = f"{name}-late" if tranche else name
         chain = shard_chain(self._batch_id, name, shard.shard_index)

@@ -33,6 +33,7 @@ Gives = TypeVar("Gives")
 _WAITED_FOR = {"ServiceUnavailableError", "RateLimitedError"}
 _TRIED_OUT = "SealingIncompleteError"
 _ANOTHER_TRY = "another try"
+_STALE = "StaleFenceError"
 
 
 class Steps:
@@ -107,6 +108,11 @@ def is_retryable(error: ActivityError) -> bool:
     """Tells whether the step itself left room for another try."""
     cause = error.cause
     return not (isinstance(cause, ApplicationError) and (cause.non_retryable or cause.type == _TRIED_OUT))
+
+
+def is_stale(error: ActivityError) -> bool:
+    """Tells whether the step came under a fence that is not the batch's any more, or after its end."""
+    return isinstance(error.cause, ApplicationError) and error.cause.type == _STALE
 
 
 def _patience(queue: str, *, waits: bool) -> tuple[RetryPolicy, timedelta | None]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from activities.contracts.activation import Activation
-from activities.contracts.batches import BatchRegister, RaiseFence
+from activities.contracts.batches import BatchRegister, RaisedFence, RaiseFence
 from activities.contracts.custody import Custody
 from activities.contracts.intake import Intake
 from activities.contracts.screening import Screening
@@ -20,10 +20,10 @@ class Undoing:
         self._state = state
         self._steps = UntiringSteps(state, steps, publish, kind="compensation")
 
-    async def raise_fence(self, cause: str) -> int:
+    async def raise_fence(self, cause: str) -> RaisedFence:
         """Gives the fence to undo under; from now on no step scheduled before can change anything."""
         step = RaiseFence(batch_id=self._state.batch_id, fence=self._state.fence, reason=cause)
-        return (await self._steps.provisioning(BatchRegister.raise_fence, step)).fence
+        return await self._steps.provisioning(BatchRegister.raise_fence, step)
 
     async def undo(self, fence: int) -> None:
         """Undoes every stage; when it returns, nothing usable is left that was not active before."""

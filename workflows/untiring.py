@@ -8,10 +8,14 @@ from temporalio.exceptions import ActivityError
 
 from workflows.batch_state import BatchState, Waiting
 from workflows.limits import PERSISTENT_PAUSE_FIRST, PERSISTENT_PAUSE_LONGEST, STREAM_TIMEOUT
-from workflows.steps import Steps
+from workflows.steps import Steps, is_stale
 
 Given = TypeVar("Given")
 Gives = TypeVar("Gives")
+
+
+class OvertakenError(Exception):
+    """Somebody else raised the batch's fence further or ended it: what is at work here must look again."""
 
 
 class UntiringSteps:
@@ -36,12 +40,17 @@ class UntiringSteps:
         )
 
     async def until_done(self, name: str, work: Callable[[], Awaitable[Gives]]) -> Gives:
-        """Gives what the work gives, begun again after every failure of a step in it."""
+        """Gives what the work gives, begun again after every failure of a step in it.
+
+        Raises: OvertakenError when the fence it works under is not the batch's any more.
+        """
         pause = PERSISTENT_PAUSE_FIRST
         while True:
             try:
                 given = await work()
             except ActivityError as error:
+                if is_stale(error):
+                    raise OvertakenError from error
                 self._show_failure(name, error)
             else:
                 self._show(Waiting())

@@ -24,12 +24,17 @@ from activities.approvals.attempts import (
     write_refusal,
 )
 from activities.approvals.gates import (
+    HOLD,
+    ROLLBACK,
     BatchCase,
     OpenHold,
     batch_case,
     lock_gates,
     moment,
     open_hold_count,
+    pause_gates,
+    require_not_ended,
+    rollback_digest,
     standing,
     stored_gate,
 )
@@ -43,8 +48,9 @@ from activities.contracts.approvals import (
     RecordedAttempt,
     RecordRefusal,
     RemindGate,
+    StandingOrders,
 )
-from activities.contracts.shapes import Undone, batch_chain
+from activities.contracts.shapes import BatchStep, Undone, batch_chain
 from activities.failures import PolicyViolationError, ServiceUnavailableError
 from activities.store import audit
 from activities.store.database import Database, hold_fence
@@ -85,7 +91,8 @@ class ApprovalsActivities(Approvals):
     def record_attempt(self, step: RecordAttempt) -> RecordedAttempt:
         """Judges a signed message now, and commits it with what its sender is told.
 
-        Raises: InvalidRequestError when the batch is not on record, ServiceUnavailableError.
+        Raises: InvalidRequestError when the batch is not on record, StaleFenceError once it has ended,
+            ServiceUnavailableError.
         """
         trust = self._trust()
         with self._database.transaction() as connection:
@@ -93,6 +100,7 @@ class ApprovalsActivities(Approvals):
             lock_gates(connection, step.batch_id)
             if told := recorded_answer(connection, step.attempt_key):
                 return told
+            require_not_ended(case)
             now = moment(connection)
             ruling = rule_on(connection, case, step, trust=trust, now=now)
             if ruling.counted:
@@ -104,7 +112,7 @@ class ApprovalsActivities(Approvals):
                         raise
                     # Another batch's transaction counted the same nonce after ours had looked.
                     ruling = replayed(ruling)
-            answer = _refusal(ruling)
+            answer = _refusal(ruling, _stand_of(connection, case, ruling, trust))
             write_attempt(connection, case, step, ruling=ruling, answer=answer, now=now)
         return answer
 
@@ -114,6 +122,7 @@ class ApprovalsActivities(Approvals):
         with self._database.transaction() as connection:
             case = batch_case(connection, step.batch_id)
             lock_gates(connection, step.batch_id)
+            require_not_ended(case)
             written = write_refusal(connection, case, step)
         return Undone(counts={"recorded": int(written)})
 
@@ -162,6 +171,21 @@ class ApprovalsActivities(Approvals):
                 facts = {"gate": step.gate, "digest": step.digest, "outcome": step.outcome}
                 audit.append(connection, batch_chain(step.batch_id), kind="gate.closed", facts=facts)
         return now
+
+    @activity.defn
+    def recall_orders(self, step: BatchStep) -> StandingOrders:
+        """Gives how the abort stands, how many pauses there were, and whether the last one lasts.
+
+        Raises: StaleFenceError.
+        """
+        trust = self._trust()
+        with self._database.transaction() as connection:
+            hold_fence(connection, batch_id=step.batch_id, fence=step.fence)
+            case = batch_case(connection, step.batch_id)
+            pauses = pause_gates(connection, case)
+            rollback = rollback_digest(connection, case)
+            stands = None if rollback is None else _stand(connection, case, ROLLBACK, rollback, trust)
+        return StandingOrders(rollback=stands, pauses=len(pauses), paused=any(pauses))
 
     def _trust(self) -> Trust:
         """Read anew for every judgement, so that a revocation counts at once."""
@@ -264,7 +288,15 @@ def _settle(connection: Connection, case: BatchCase, hold: OpenHold, stands: Gat
     audit.append(connection, batch_chain(case.batch_id), kind="hold.settled", facts=facts)
 
 
-def _refusal(ruling: Ruling) -> RecordedAttempt:
+def _stand_of(connection: Connection, case: BatchCase, ruling: Ruling, trust: Trust) -> GateStanding | None:
+    """How the gate of a refused decision stands: news to a run that was reset and has forgotten it."""
+    said = ruling.judgement.statement
+    if said is None or said.gate == HOLD or stored_gate(connection, case, said.gate, said.digest) is None:
+        return None
+    return _stand(connection, case, said.gate, said.digest, trust)
+
+
+def _refusal(ruling: Ruling, stands: GateStanding | None) -> RecordedAttempt:
     said = ruling.judgement.statement
     return RecordedAttempt(
         counted=False,
@@ -273,6 +305,7 @@ def _refusal(ruling: Ruling) -> RecordedAttempt:
         gate=said.gate if said else "",
         approver=ruling.judgement.person or "",
         decision=said.decision if said else "",
+        standing=stands,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, select, text
 
 from activities.contracts.approvals import GateStanding
-from activities.failures import InvalidRequestError
+from activities.failures import InvalidRequestError, StaleFenceError
 from activities.policy.shape import load_policy
 from activities.store.locks import lock
 from activities.store.tables import attempts, batches, gates, plans
@@ -23,6 +23,9 @@ from activities.trust.trust_file import Trust
 
 HOLD: Final = "hold"
 """The gate of held subjects: one decision per hold digest, without a row among the gates."""
+
+ROLLBACK: Final = "rollback"
+"""The gate of an abort, open from the plan on."""
 
 _OPEN_HOLD: Final = text(
     """
@@ -47,6 +50,7 @@ class BatchCase:
 
     batch_no: int
     batch_id: str
+    has_ended: bool
     context: GateContext
     hold_rule: GateRule | None
 
@@ -70,6 +74,7 @@ def batch_case(connection: Connection, batch_id: str) -> BatchCase:
             batches.c.tenant,
             batches.c.requested_by,
             batches.c.request,
+            batches.c.outcome,
             plans.c.policy_text,
             plans.c.decision,
         )
@@ -89,9 +94,19 @@ def batch_case(connection: Connection, batch_id: str) -> BatchCase:
     return BatchCase(
         batch_no=row.batch_no,
         batch_id=batch_id,
+        has_ended=row.outcome is not None,
         context=context,
         hold_rule=GateRule(seats=hold_roles) if hold_roles else None,
     )
+
+
+def require_not_ended(case: BatchCase) -> None:
+    """Does nothing while the batch goes on.
+
+    Raises: StaleFenceError once it has ended: a closed record takes no more messages.
+    """
+    if case.has_ended:
+        raise StaleFenceError("the batch has ended and its record is closed")
 
 
 def lock_gates(connection: Connection, batch_id: str) -> None:
@@ -130,6 +145,24 @@ def open_hold(connection: Connection, case: BatchCase, digest: str) -> OpenHold 
 def open_hold_count(connection: Connection, batch_no: int) -> int:
     """Counts the holds that nobody has settled yet."""
     return int(connection.execute(_OPEN_HOLDS, {"batch_no": batch_no}).scalar_one())
+
+
+def pause_gates(connection: Connection, case: BatchCase) -> list[bool]:
+    """Tells for each pause of the batch, the first one first, whether nobody has resumed it yet."""
+    rows = connection.execute(
+        select(gates.c.outcome)
+        .where(gates.c.batch_no == case.batch_no, gates.c.gate.startswith("resume/"))
+        .order_by(gates.c.opened_at)
+    )
+    return [row.outcome is None for row in rows]
+
+
+def rollback_digest(connection: Connection, case: BatchCase) -> str | None:
+    """Gives the digest that an abort signs; None before there is a plan, or when nobody may abort."""
+    found: bytes | None = connection.execute(
+        select(gates.c.digest).where(gates.c.batch_no == case.batch_no, gates.c.gate == ROLLBACK)
+    ).scalar_one_or_none()
+    return None if found is None else bytes(found).hex()
 
 
 def stored_gate(connection: Connection, case: BatchCase, name: str, digest: str) -> Gate | None:

@@ -158,7 +158,9 @@ class ComplianceActivities(Compliance):
         )
         if sha256_hex(plan_text) != bytes(plan.plan_digest).hex():
             raise IntegrityError("a stored plan does not have its digest", step.batch_id)
-        return replace(_planned(plan.decision), documents=self._documents(step, plan_text, plan.policy_text))
+        return replace(
+            planned_batch(plan.decision), documents=self._documents(step, plan_text, plan.policy_text)
+        )
 
     def _documents(self, step: BatchStep, plan_text: bytes, policy_text: str) -> dict[str, Document]:
         folder = f"batches/{step.batch_id}"
@@ -277,7 +279,8 @@ def _as_planned(decision: Decision, policy: Policy, *, plan_digest: str, count: 
     )
 
 
-def _planned(stored: Mapping[str, Any]) -> PlannedBatch:
+def planned_batch(stored: Mapping[str, Any]) -> PlannedBatch:
+    """Gives a plan as it was stored, without its documents."""
     gates = {name: GateTerms(**terms) for name, terms in stored["gates"].items()}
     return PlannedBatch(**{**stored, "gates": gates})
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from temporalio import activity
 
 from activities.contracts.compliance import GateTerms
-from activities.contracts.shapes import Undone
+from activities.contracts.shapes import BatchStep, Undone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +100,15 @@ class RecordRefusal:
     counted: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingOrders:
+    """What people ordered at any time: how the abort stands, how often they paused, and whether it lasts."""
+
+    rollback: GateStanding | None = None
+    pauses: int = 0
+    paused: bool = False
+
+
 class Approvals(ABC):
     """Commits every attempt, counted or refused, before anyone is answered."""
 
@@ -114,13 +123,17 @@ class Approvals(ABC):
         """Judges a signed statement and commits the attempt with its reason.
 
         A counted decision on a hold that fills its gate settles that hold in the same transaction.
+        Raises: StaleFenceError once the batch has ended: nothing is added to a closed record.
         Retry: the same attempt key gets the recorded answer.
         """
 
     @activity.defn
     @abstractmethod
     def record_refusal(self, step: RecordRefusal) -> Undone:
-        """Commits a message that is refused before it can be judged, or an unsigned one that counts."""
+        """Commits a message that is refused before it can be judged, or an unsigned one that counts.
+
+        Raises: StaleFenceError once the batch has ended.
+        """
 
     @activity.defn
     @abstractmethod
@@ -136,3 +149,8 @@ class Approvals(ABC):
     @abstractmethod
     def close_gate(self, step: CloseGate) -> GateStanding:
         """Records how a gate ended. Retry: the first outcome stands."""
+
+    @activity.defn
+    @abstractmethod
+    def recall_orders(self, step: BatchStep) -> StandingOrders:
+        """Gives the orders on record: a run that was reset may have forgotten some."""

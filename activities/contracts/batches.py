@@ -44,9 +44,10 @@ class RaiseFence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaisedFence:
-    """The fence that undoing works under."""
+    """The fence that undoing works under, or the recorded result when the batch has already ended."""
 
     fence: int
+    recorded_result: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,13 @@ class FinishBatch:
     batch_id: str
     fence: int
     result: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedBatch:
+    """What is on record as the batch's result when another run had ended it before; else None."""
+
+    recorded_result: dict[str, Any] | None = None
 
 
 class BatchRegister(ABC):
@@ -83,15 +91,15 @@ class BatchRegister(ABC):
     def raise_fence(self, step: RaiseFence) -> RaisedFence:
         """Raises the fence by one, after every effect in flight has committed or failed.
 
-        Retry: a fence that already stands one higher is returned as it is.
+        Retry: a fence that already stands higher is returned as it is: whoever raised it undoes already.
         """
 
     @activity.defn
     @abstractmethod
-    def finish_batch(self, step: FinishBatch) -> Undone:
+    def finish_batch(self, step: FinishBatch) -> FinishedBatch:
         """Records the end of the batch and chains its audit head to the tenant's.
 
-        Retry: the same result is accepted again; another one is a ConflictError.
+        Retry: the first end stands, and is given where it is another one.
         """
 
     @activity.defn

@@ -7,11 +7,19 @@ from typing import Any
 
 import pytest
 
-from activities.contracts.batches import ClaimBatch, FinishBatch, RaiseFence, RecalledBatch
+from activities.contracts.batches import (
+    ClaimBatch,
+    FinishBatch,
+    FinishedBatch,
+    RaisedFence,
+    RaiseFence,
+    RecalledBatch,
+)
 from activities.contracts.shapes import BatchStep, Undone, batch_chain, shard_chain, tenant_chain
 from activities.failures import ConflictError, InvalidRequestError, StaleFenceError
 from activities.register import BatchRegisterActivities
 from activities.store import audit
+from activities.store.database import hold_fence
 from tests.integration.store_fixtures import Databases
 from tests.integration.store_rows import a_request, new_id, run
 
@@ -181,15 +189,39 @@ def test_raising_twice_by_the_same_step_raises_once(
     assert entries[1:] == [{"kind": "fence.raised", "fence": 2, "reason": "aborted"}]
 
 
-def test_raising_from_a_fence_long_gone_is_stale(register: BatchRegisterActivities) -> None:
-    """A zombie cannot raise past those that came after it."""
+def test_raising_from_a_fence_long_gone_joins_those_who_raised_it(register: BatchRegisterActivities) -> None:
+    """A run that was reset cannot raise past those that came after it; from a fence to come nobody can."""
     batch_id = new_id()
     register.claim_batch(claim(batch_id))
     for fence in (1, 2):
         register.raise_fence(RaiseFence(batch_id=batch_id, fence=fence, reason="aborted"))
-    for fence in (1, 4):
-        with pytest.raises(StaleFenceError):
-            register.raise_fence(RaiseFence(batch_id=batch_id, fence=fence, reason="aborted"))
+    joined = register.raise_fence(RaiseFence(batch_id=batch_id, fence=1, reason="aborted"))
+    assert joined == RaisedFence(fence=3)
+    with pytest.raises(StaleFenceError):
+        register.raise_fence(RaiseFence(batch_id=batch_id, fence=4, reason="aborted"))
+
+
+def test_raising_after_the_end_is_answered_from_the_record(
+    databases: Databases, register: BatchRegisterActivities
+) -> None:
+    """Nothing undoes a batch that has ended, and its record takes no more entries."""
+    batch_id = new_id()
+    register.claim_batch(claim(batch_id))
+    register.finish_batch(ending(batch_id))
+    raised = register.raise_fence(RaiseFence(batch_id=batch_id, fence=1, reason="aborted"))
+    assert raised == RaisedFence(fence=1, recorded_result=ending(batch_id).result)
+    assert kinds(databases, batch_chain(batch_id)) == ["batch.claimed", "batch.ended"]
+
+
+def test_ended_batch_holds_no_fence(databases: Databases, register: BatchRegisterActivities) -> None:
+    """No effect can be committed for a batch that has ended, under whatever fence."""
+    batch_id = new_id()
+    register.claim_batch(claim(batch_id))
+    with databases.provisioning.transaction() as connection:
+        assert hold_fence(connection, batch_id=batch_id, fence=1)
+    register.finish_batch(ending(batch_id))
+    with pytest.raises(StaleFenceError), databases.provisioning.transaction() as connection:
+        hold_fence(connection, batch_id=batch_id, fence=1)
 
 
 def test_end_is_recorded_once_and_chained_to_the_tenant(
@@ -198,8 +230,8 @@ def test_end_is_recorded_once_and_chained_to_the_tenant(
     """The tenant's chain holds the batch's head as it stood when the batch ended."""
     batch_id, tenant = new_id(), new_id("tenant")
     register.claim_batch(claim(batch_id, tenant=tenant))
-    assert register.finish_batch(ending(batch_id)) == Undone(counts={"ended": 1})
-    assert register.finish_batch(ending(batch_id)) == Undone()
+    assert register.finish_batch(ending(batch_id)) == FinishedBatch()
+    assert register.finish_batch(ending(batch_id)) == FinishedBatch()
     with databases.console.transaction() as connection:
         head = audit.head(connection, batch_chain(batch_id))
     assert bodies(databases, tenant_chain(tenant)) == [
@@ -215,13 +247,13 @@ def test_end_is_recorded_once_and_chained_to_the_tenant(
     assert (row.outcome, row.ended_at is None) == ("completed", False)
 
 
-def test_another_end_is_a_conflict(register: BatchRegisterActivities) -> None:
+def test_another_end_is_answered_with_the_first(register: BatchRegisterActivities) -> None:
     """What a batch reported is never reported otherwise."""
     batch_id = new_id()
     register.claim_batch(claim(batch_id))
     register.finish_batch(ending(batch_id))
-    with pytest.raises(ConflictError):
-        register.finish_batch(ending(batch_id, "aborted"))
+    finished = register.finish_batch(ending(batch_id, "aborted"))
+    assert finished == FinishedBatch(recorded_result=ending(batch_id).result)
 
 
 def test_end_under_another_fence_is_stale(databases: Databases, register: BatchRegisterActivities) -> None:

@@ -15,11 +15,16 @@ from activities.personal_data import SubjectVault
 from activities.reading.activities import ReadingActivities
 from activities.register import BatchRegisterActivities
 from activities.screening.activities import ScreeningActivities
+from activities.sweeping import SweepingActivities
 from workers.histories import TemporalHistories
 from workers.roster import Role, Tools
+from workers.runs import TemporalRuns
+from workers.schedules import ensure_sweeper
 from workers.settings import Settings
 from workflows.provision_batch import ProvisionBatch
 from workflows.provision_shard import ProvisionShard
+from workflows.sweep_batches import SweepBatches
+from workflows.undo_batch import UndoBatch
 
 _UPDATE: Final = frozenset({"update"})
 
@@ -59,6 +64,7 @@ def _provisioning(tools: Tools) -> list[Any]:
             deployment=deployment,
             histories=TemporalHistories(tools.client),
         ),
+        SweepingActivities(database=database, runs=TemporalRuns(tools.client)),
         ReadingActivities(database=database, object_store=objects, vault=vault, trust_path=trust),
     ]
 
@@ -87,5 +93,6 @@ ROLE: Final = Role(
     ),
     section=lambda settings: settings.provisioning,
     build=_provisioning,
-    workflows=(ProvisionBatch, ProvisionShard),
+    schedule=ensure_sweeper,
+    workflows=(ProvisionBatch, ProvisionShard, SweepBatches, UndoBatch),
 )

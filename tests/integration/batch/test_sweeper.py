@@ -1,0 +1,101 @@
+"""Batches whose workflow was terminated: no code of theirs runs any more, and the sweeper undoes them."""
+
+import asyncio
+
+from tests.integration.batch.after import (
+    require_audit,
+    require_bundle,
+    require_end,
+    require_no_child_open,
+    require_no_gate_open,
+    require_record,
+)
+from tests.integration.batch.endings import failure_of
+from tests.integration.batch.office import QUEUE, Json, Office, all_of
+from tests.integration.batch.test_left_early import ALL_GATES
+from tests.integration.hold_up import hold_up
+from tests.waiting import eventually, eventually_async
+
+
+async def terminate(office: Office, batch_id: str) -> None:
+    """Cuts a batch off, as `temporal workflow terminate` does."""
+    done = await office.temporal("workflow", "terminate", "--workflow-id", batch_id, "--reason", "a try")
+    assert done.returncode == 0, done.stderr
+
+
+async def sweep(office: Office) -> None:
+    """Sweeps now, instead of at the next minute."""
+    done = await office.temporal("schedule", "trigger", "--schedule-id", "walletworks-sweeper")
+    assert done.returncode == 0, done.stderr
+
+
+async def undone(office: Office, batch_id: str) -> Json:
+    """The last status of the undoing, once everything holds that must hold after every end."""
+
+    async def is_known() -> bool:
+        found = [each async for each in office.client.list_workflows(f"WorkflowId = 'undo/{batch_id}'")]
+        return bool(found)
+
+    await eventually_async(is_known, 30, what="the undoing")
+    await office.handle(f"undo/{batch_id}").result()
+    status = await office.status(f"undo/{batch_id}")
+    require_record(office, batch_id, status)
+    require_no_gate_open(office, batch_id)
+    require_audit(office, batch_id)
+    require_bundle(office, status)
+    await require_no_child_open(office, batch_id)
+    return status
+
+
+async def test_terminated_batch_is_undone_by_the_sweeper(office: Office) -> None:
+    """Before the pivot wallets are revoked, after it frozen; the request is answered from the record."""
+    early, late = office.new_id("cut1"), office.new_id("cut2")
+    requests = {name: office.request(name, **ALL_GATES) for name in (early, late)}
+    await all_of(*(office.start(request) for request in requests.values()))
+    await all_of(
+        office.pass_gates(early, "compliance", "issuance"),
+        office.pass_gates(late, "compliance", "issuance", "wave/1"),
+    )
+    await all_of(office.at_gate(early, "wave/1"), office.at_gate(late, "wave/2"))
+    await all_of(terminate(office, early), terminate(office, late))
+    await sweep(office)
+    before, after = await all_of(undone(office, early), undone(office, late))
+    assert (before["outcome"], before["cause"]) == ("aborted", "terminated")
+    assert (after["outcome"], after["cause"]) == ("rolled_back", "terminated")
+    assert (office.states(early), office.accounts(early)) == ({"revoked": 5}, ["burned"])
+    assert (office.states(late), office.accounts(late)) == ({"frozen": 1, "revoked": 4}, ["kept"])
+    assert [office.fence(batch) for batch in (early, late)] == [2, 2]
+    again = await (await office.start(requests[early])).result()
+    assert (again["outcome"], again["counts"]) == (before["outcome"], before["counts"])
+
+
+async def test_batch_at_work_is_not_undone_by_hand(office: Office) -> None:
+    """Whoever starts the undoing of a batch at work is refused, and so is one under another id."""
+    batch = office.new_id("atwork")
+    await office.start(office.request(batch))
+    await office.at_gate(batch, "compliance")
+    for workflow_id, message in (
+        (f"undo/{batch}", "at work"),
+        (f"{batch}/undo", "the workflow id must be undo/"),
+    ):
+        started = await office.client.start_workflow(
+            "UndoBatch", {"batch_id": batch}, id=workflow_id, task_queue=QUEUE, result_type=dict
+        )
+        assert message in (await failure_of(started)).message
+    assert office.fence(batch) == 1
+    await office.abort(batch)
+
+
+async def test_shard_that_was_terminated_is_started_again(office: Office) -> None:
+    """Who stops a child from outside stops no batch: what the child committed is found."""
+    batch = office.new_id("orphan")
+    shard = f"{batch}/screen/0000"
+    await office.start(office.request(batch))
+    await office.at_gate(batch, "compliance")
+    with hold_up(office.stack, "pii_keys") as is_waiting:
+        await office.pass_gate(batch, "compliance")
+        await asyncio.to_thread(eventually, is_waiting, 30, what="a slice at work")
+        await terminate(office, shard)
+    await require_end(office, batch, "completed")
+    runs = [each async for each in office.client.list_workflows(f"WorkflowId = '{shard}'")]
+    assert sorted(each.status.name for each in runs if each.status) == ["COMPLETED", "TERMINATED"]
