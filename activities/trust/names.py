@@ -9,11 +9,11 @@ _LOOK_ALIKES: Final = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s"})
 def name_key(name: str) -> str | None:
     """The form under which a name is compared, or None when it holds letters outside ASCII.
 
-    Full-width and other compatibility forms, letter case and blanks fall away, and so does a mail tag
-    (`lee+work@acme.example`). What is not ASCII after that could imitate anybody.
+    Full-width and other compatibility forms, letter case and blanks fall away, and so do a mail tag
+    (`lee+work@acme.example`) and the dot that may end a domain. What is not ASCII then could imitate anybody.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    plain = "".join(folded.split())
+    plain = "".join(folded.split()).rstrip(".")
     if not plain or not plain.isascii() or not plain.isprintable():
         return None
     local, at, domain = plain.rpartition("@")

@@ -228,8 +228,9 @@ def test_limits_on_the_key_are_kept(options: str, reason: Reason) -> None:
         "\uff4cee@acme.example",
         "1ee@acme.example",
         "Iee@acme.example",
+        "lee@acme.example.",
     ],
-    ids=["same", "case", "blanks", "mail-tag", "full-width", "digit-one", "capital-i"],
+    ids=["same", "case", "blanks", "mail-tag", "full-width", "digit-one", "capital-i", "last-dot"],
 )
 def test_requester_does_not_count_under_any_spelling(name: str) -> None:
     """Who asked may not decide, however the request spells it."""
@@ -404,6 +405,15 @@ def test_recorded_time_of_counting_is_what_expiry_is_judged_by_later() -> None:
     attempts = [attempt(signer, expires_at=at(1), counted_at=NOW) for signer in (LEE, KIM)]
     later = NOW + timedelta(days=300)
     assert tally(GATE, attempts, trust=trust(), context=context(), now=later).satisfied
+
+
+def test_key_that_ran_out_since_keeps_what_it_signed() -> None:
+    """A key's end is judged at the time of counting; dated back to before it, the key signed nothing."""
+    for end, counts in (("20260301130000Z", True), ("20260301110000Z", False)):
+        whom = trust(person(LEE, options=f'valid-before="{end}"'))
+        attempts = [attempt(signer, counted_at=NOW) for signer in (LEE, KIM)]
+        state = tally(GATE, attempts, trust=whom, context=context(), now=NOW + timedelta(hours=2))
+        assert state.satisfied is counts
 
 
 def test_approver_revoked_since_no_longer_counts() -> None:
