@@ -7,9 +7,11 @@ own environment variables (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_PROFIL
 import os
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from activities.activation.webhook_address import require_webhook_url
 
 SETTINGS_VARIABLE = "WALLETWORKS_SETTINGS"
 """The environment variable that names the settings file."""
@@ -69,7 +71,7 @@ class RoleSettings(_Section):
 class WebhookSettings(_Section):
     """Where announcements go, and the file that holds the signing secret."""
 
-    url: str
+    url: Annotated[str, AfterValidator(require_webhook_url)]
     secret_file: Path
 
 

@@ -6,16 +6,14 @@ by Standard Webhooks. Receivers see one id however often a delivery is tried; no
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import UTC
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-import urllib3
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from standardwebhooks import Webhook
 
+from activities.activation.webhooks import WebhookReceiver
 from activities.canonical import canonical_text, text_digest
 from activities.clients.object_store import ObjectStore
 from activities.contracts.shapes import batch_chain
@@ -23,12 +21,6 @@ from activities.failures import ServiceUnavailableError
 from activities.store import audit
 from activities.store.database import Database
 from activities.store.tables import outbox
-
-RECEIVER: Final = "webhook receiver"
-"""What errors and `status` call the other end."""
-
-DELIVERY_SECONDS_MAX: Final = 5.0
-"""Seconds one call may take in all; a receiver queues what takes it longer."""
 
 _EVENTS: Final = UUID("6f0c7a43-5a0e-5d0a-9b2e-0d7f1f6a6a11")
 """Namespace of event ids: the same event of the same batch gets the same id on every try."""
@@ -55,41 +47,6 @@ def enqueue(
         .returning(outbox.c.event_id)
     )
     return written.first() is not None
-
-
-class WebhookReceiver:
-    """One address that announcements are sent to, with the secret they are signed with."""
-
-    def __init__(self, *, url: str, secret_file: Path) -> None:
-        self._url = url
-        self._signer = Webhook(secret_file.read_text(encoding="ascii").strip())
-        self._pool = urllib3.PoolManager(retries=False)
-
-    def post(self, *, event: str, content: str) -> None:
-        """Sends one announcement.
-
-        Raises: ServiceUnavailableError unless the receiver answers with success in time.
-        """
-        now = datetime.now(tz=UTC)
-        headers = {
-            "content-type": "application/json",
-            "webhook-id": event,
-            "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": self._signer.sign(event, now, content),
-        }
-        try:
-            answer = self._pool.request(
-                "POST",
-                self._url,
-                body=content.encode(),
-                headers=headers,
-                timeout=urllib3.Timeout(total=DELIVERY_SECONDS_MAX),
-                redirect=False,
-            )
-        except (urllib3.exceptions.HTTPError, OSError):
-            raise ServiceUnavailableError(RECEIVER) from None
-        if not 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP success
-            raise ServiceUnavailableError(RECEIVER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from standardwebhooks import Webhook
 
-from activities.activation.announcements import WebhookReceiver, event_id
+from activities.activation.announcements import event_id
+from activities.activation.webhooks import WebhookReceiver
 from activities.clients.transit import Transit
+from activities.contracts.activation import DeliverWaiting
 from activities.contracts.shapes import BatchStep
 from activities.failures import (
     ServiceUnavailableError,
@@ -136,3 +139,25 @@ def test_receiver_that_is_away_does_not_stop_undoing(webhook_room: Room, receive
     assert len(waiting) == 1
     assert webhook_room.activities.undo_activation(step).counts["frozen"] == COUNT
     assert webhook_room.announcement(batch, "frozen")["data"]["wallets"] == COUNT
+
+
+def test_untold_announcement_is_delivered_later_by_the_sweep(webhook_room: Room, receiver: _Server) -> None:
+    """What waits for a while is told, the oldest first; a receiver that is away is not knocked at again."""
+    batch = webhook_room.ready_batch()
+    webhook_room.activities.activate_slice(slice_of(webhook_room.opened(batch)))
+    receiver.answers = [503]
+    webhook_room.activities.undo_activation(BatchStep(batch_id=batch.batch_id, fence=batch.fence))
+    everything = DeliverWaiting(limit=1_000)
+    assert webhook_room.activities.deliver_waiting(everything).delivered == 0
+    with webhook_room.databases.admin.transaction() as connection:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        past = text(
+            "UPDATE outbox SET created_at = created_at - interval '1 hour' WHERE batch_no = :batch_no"
+        )
+        connection.execute(past, {"batch_no": batch.batch_no})
+    receiver.answers = [503]
+    assert webhook_room.activities.deliver_waiting(everything).delivered == 0
+    assert len(receiver.calls) == 2
+    assert webhook_room.activities.deliver_waiting(everything).delivered == 2
+    assert webhook_room.activities.deliver_waiting(everything).delivered == 0
+    assert len(receiver.calls) == 4

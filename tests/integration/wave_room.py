@@ -8,7 +8,8 @@ from typing import Any
 
 from activities import merkle
 from activities.activation.activities import ActivationActivities
-from activities.activation.announcements import Announcer, WebhookReceiver, announcement_key, event_id
+from activities.activation.announcements import Announcer, announcement_key, event_id
+from activities.activation.webhooks import WebhookReceiver
 from activities.clients.object_store import FolderStore
 from activities.clients.transit import Transit
 from activities.contracts.activation import WaveStep

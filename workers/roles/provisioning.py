@@ -3,7 +3,8 @@
 from typing import Any, Final
 
 from activities.activation.activities import ActivationActivities
-from activities.activation.announcements import Announcer, WebhookReceiver
+from activities.activation.announcements import Announcer
+from activities.activation.webhooks import WebhookReceiver
 from activities.approvals.activities import ApprovalsActivities
 from activities.clients.object_store import object_store
 from activities.compliance.activities import ComplianceActivities
