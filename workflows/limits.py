@@ -17,6 +17,9 @@ SHARD_RESTARTS_MAX = 10
 SWEPT_MAX = 100
 """Batches one sweep takes up; those left over are found by the next, a minute later."""
 
+ANNOUNCED_MAX = 1_000
+"""Announcements one sweep delivers that could not be told when they were due."""
+
 SHARDS_PER_RUN = 200
 """Children after which a stage continues as new: about eight events each stay under 4,096."""
 

@@ -1,4 +1,4 @@
-"""The sweeper, run by schedule: finds batches whose workflow was terminated, starts the undoing of each."""
+"""The sweeper, run by schedule: starts the undoing of terminated batches, delivers what was left untold."""
 
 from typing import Any
 
@@ -7,9 +7,10 @@ from temporalio.common import RawValue
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():  # the doorway: shapes without I/O, the same in every run
+    from activities.contracts.activation import Activation, DeliverWaiting
     from activities.contracts.sweeping import FindAbandoned, Sweeping
 
-from workflows.limits import SWEPT_MAX
+from workflows.limits import ANNOUNCED_MAX, SWEPT_MAX
 from workflows.steps import Steps
 from workflows.undo_batch import UNDO_WORKFLOW, undo_id
 
@@ -23,15 +24,16 @@ class SweepBatches:
 
     @workflow.run
     async def run(self, *_: RawValue) -> dict[str, Any]:
-        """Gives the batches taken up, and those on record that Temporal does not know; takes no input."""
+        """Gives the batches taken up, those on record that Temporal does not know, and what was announced."""
         steps = Steps(_unshown)
         # An asynchronous activity: the checker sees the coroutine, the engine gives its result.
         found: Any = await steps.provisioning(Sweeping.find_abandoned, FindAbandoned(limit=SWEPT_MAX))
         for batch_id in found.unknown:
-            told = {"batch_id": batch_id}
-            workflow.logger.error("a batch without an end is unknown to Temporal", extra=told)
+            about = {"batch_id": batch_id}
+            workflow.logger.error("a batch without an end is unknown to Temporal", extra=about)
         taken = [batch_id for batch_id in found.batch_ids if await _start_undoing(batch_id)]
-        return {"undoing": taken, "unknown": found.unknown}
+        told = await steps.provisioning(Activation.deliver_waiting, DeliverWaiting(limit=ANNOUNCED_MAX))
+        return {"undoing": taken, "unknown": found.unknown, "announced": told.delivered}
 
 
 async def _start_undoing(batch_id: str) -> bool:

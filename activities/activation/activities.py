@@ -28,7 +28,14 @@ from activities.activation.waves import (
     wave_values,
 )
 from activities.canonical import canonical_strings
-from activities.contracts.activation import Activation, AnnouncedWave, WaveHealth, WaveStep
+from activities.contracts.activation import (
+    Activation,
+    AnnouncedWave,
+    DeliveredWaiting,
+    DeliverWaiting,
+    WaveHealth,
+    WaveStep,
+)
 from activities.contracts.shapes import BatchStep, SliceResult, SliceStep, Undone, batch_chain
 from activities.failures import IntegrityError
 from activities.store import audit, slices
@@ -159,6 +166,11 @@ class ActivationActivities(Activation):
         # A receiver that is away must not keep the rest of a batch from being undone.
         self._announcer.try_to_deliver(batch_id=step.batch_id, event=event)
         return Undone(counts={**counts, "frozen": frozen})
+
+    @activity.defn
+    def deliver_waiting(self, step: DeliverWaiting) -> DeliveredWaiting:
+        """Delivers what stands in the outbox since a while; what cannot be told now stays there."""
+        return DeliveredWaiting(delivered=self._announcer.deliver_waiting(limit=step.limit))
 
     def _trust(self) -> Trust:
         """Read anew each time, so that a rotated attest key counts at once."""

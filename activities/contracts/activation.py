@@ -37,6 +37,20 @@ class WaveHealth:
     reasons: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverWaiting:
+    """How many announcements to deliver at most."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveredWaiting:
+    """How many of them arrived."""
+
+    delivered: int
+
+
 class Activation(ABC):
     """Makes ready wallets active; freezes, never destroys."""
 
@@ -70,3 +84,11 @@ class Activation(ABC):
     @abstractmethod
     def undo_activation(self, step: BatchStep) -> Undone:
         """Freezes the batch's active wallets; their keys are kept. Retry: the same number of frozen ones."""
+
+    @activity.defn
+    @abstractmethod
+    def deliver_waiting(self, step: DeliverWaiting) -> DeliveredWaiting:
+        """Delivers announcements that could not be told when they were written, batches that ended included.
+
+        Retry: a receiver sees the same ids again.
+        """
