@@ -12,6 +12,7 @@ from temporalio.service import RPCError
 
 from activities.evidence.histories import HistoryEvent
 from activities.failures import ServiceUnavailableError
+from workflows.undo_batch import undo_id
 
 
 class TemporalHistories:
@@ -21,11 +22,12 @@ class TemporalHistories:
         self._client = client
 
     async def events(self, batch_id: str) -> AsyncIterator[HistoryEvent]:
-        """Gives every event so far of the batch's runs and its shards'.
+        """Gives every event so far of the batch's runs, its shards', and of an undoing without it.
 
         Raises: ServiceUnavailableError.
         """
-        query = f"WorkflowId = '{batch_id}' OR WorkflowId STARTS_WITH '{batch_id}/'"
+        own = f"WorkflowId = '{batch_id}' OR WorkflowId = '{undo_id(batch_id)}'"
+        query = f"{own} OR WorkflowId STARTS_WITH '{batch_id}/'"
         try:
             async for found in self._client.list_workflows(query):
                 async for event in self._run_events(found):

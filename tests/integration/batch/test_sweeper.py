@@ -1,6 +1,10 @@
 """Batches whose workflow was terminated: no code of theirs runs any more, and the sweeper undoes them."""
 
 import asyncio
+import json
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+from zipfile import ZipFile
 
 from tests.integration.batch.after import (
     require_audit,
@@ -47,6 +51,13 @@ async def undone(office: Office, batch_id: str) -> Json:
     return status
 
 
+def undoing_is_in_the_bundle(status: Json, batch_id: str) -> bool:
+    """Whether the auditor is shown who undid the batch."""
+    bundle = Path(unquote(urlparse(status["documents"]["bundle"]["uri"]).path))
+    with ZipFile(bundle) as members, members.open("histories.jsonl") as lines:
+        return f"undo/{batch_id}" in {json.loads(line)["workflow_id"] for line in lines}
+
+
 async def test_terminated_batch_is_undone_by_the_sweeper(office: Office) -> None:
     """Before the pivot wallets are revoked, after it frozen; the request is answered from the record."""
     early, late = office.new_id("cut1"), office.new_id("cut2")
@@ -60,6 +71,7 @@ async def test_terminated_batch_is_undone_by_the_sweeper(office: Office) -> None
     await all_of(terminate(office, early), terminate(office, late))
     await sweep(office)
     before, after = await all_of(undone(office, early), undone(office, late))
+    assert undoing_is_in_the_bundle(before, early)
     assert (before["outcome"], before["cause"]) == ("aborted", "terminated")
     assert (after["outcome"], after["cause"]) == ("rolled_back", "terminated")
     assert (office.states(early), office.accounts(early)) == ({"revoked": 5}, ["burned"])
@@ -84,6 +96,7 @@ async def test_batch_at_work_is_not_undone_by_hand(office: Office) -> None:
         assert message in (await failure_of(started)).message
     assert office.fence(batch) == 1
     await office.abort(batch)
+    await office.until_ended(batch)
 
 
 async def test_shard_that_was_terminated_is_started_again(office: Office) -> None:
