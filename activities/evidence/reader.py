@@ -10,12 +10,13 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, BinaryIO, Final, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from activities.canonical import canonical
 from activities.edges import strict_json
+from activities.evidence.container import require_end_to_end, require_short_directory
 from activities.evidence.layout import (
     BUNDLE,
     DOCUMENT_BYTES_MAX,
@@ -40,7 +41,12 @@ class BundleReader:
     """The members of one bundle; every fault is a CheckFailedError with a fixed sentence."""
 
     def __init__(self, path: Path) -> None:
-        self._zip = _opened(path)
+        self._file = _opened(path)
+        try:
+            self._zip = _zip_in(self._file)
+        except CheckFailedError:
+            self._file.close()
+            raise
         self._entries = {entry.filename: entry for entry in self._zip.infolist()}
 
     def __enter__(self) -> Self:
@@ -50,6 +56,7 @@ class BundleReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._zip.close()
+        self._file.close()
 
     def has(self, name: str) -> bool:
         """Whether an optional member is there."""
@@ -66,6 +73,7 @@ class BundleReader:
         require(not self._zip.comment, "the zip carries a comment")
         for entry in self._zip.infolist():
             _require_bounded(entry)
+        require_end_to_end(self._file, self._zip.infolist(), directory=self._zip.start_dir)
         return f"{len(names)} members with known names and bounded sizes"
 
     def require_table(self, table: BundleTable) -> str:
@@ -167,14 +175,24 @@ def loose_json(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
+def _opened(path: Path) -> BinaryIO:
     try:
         regular = stat.S_ISREG(path.stat().st_mode)
     except (OSError, ValueError):
         raise CheckFailedError("the bundle cannot be read") from None
     require(regular, "the bundle is not a file")
     try:
-        return zipfile.ZipFile(path)
+        return path.open("rb")
+    except OSError:
+        raise CheckFailedError("the bundle cannot be read") from None
+
+
+def _zip_in(file: BinaryIO) -> zipfile.ZipFile:
+    try:
+        require_short_directory(file)
+        return zipfile.ZipFile(file)
+    except CheckFailedError:
+        raise
     except OSError:
         raise CheckFailedError("the bundle cannot be read") from None
     except Exception:  # noqa: BLE001 - zipfile raises a dozen types on damaged bytes

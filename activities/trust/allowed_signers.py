@@ -18,6 +18,9 @@ from activities.trust.signatures import key_fingerprint, require_usable_key
 
 _PRINCIPAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]*", re.ASCII)
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9@._*?-]+", re.ASCII)
+_BLANKS: Final = " \t\r"
+"""What may stand around a line; the last comes from files written elsewhere."""
+
 _TIME_FORMATS: Final = {9: "%Y%m%dZ", 13: "%Y%m%d%H%MZ", 15: "%Y%m%d%H%M%SZ"}
 
 
@@ -38,11 +41,13 @@ def parse_allowed_signers(text: str) -> tuple[list[SignerLine], list[str]]:
     """The lines that are usable, and one problem for each that is not."""
     lines: list[SignerLine] = []
     problems: list[str] = []
-    for number, content in enumerate(text.splitlines(), start=1):
-        if not content.strip() or content.lstrip().startswith("#"):
+    # OpenSSH knows no other end of a line; with more, a key could stand in what others read as a comment.
+    for number, line in enumerate(text.split("\n"), start=1):
+        content = line.strip(_BLANKS)
+        if not content or content.startswith("#"):
             continue
         try:
-            lines.append(_signer_line(number, content.strip()))
+            lines.append(_signer_line(number, content))
         except _LineProblemError as problem:
             problems.append(f"allowed_signers line {number}: {problem}")
     return lines, problems
@@ -51,6 +56,8 @@ def parse_allowed_signers(text: str) -> tuple[list[SignerLine], list[str]]:
 def _signer_line(number: int, content: str) -> SignerLine:
     if not content.isascii():
         raise _LineProblemError("holds letters outside ASCII")
+    if not content.replace("\t", " ").isprintable():
+        raise _LineProblemError("holds control characters")
     try:
         parsed = AllowedSigner.parse(content)
     except (ValueError, IndexError, NotImplementedError):

@@ -10,6 +10,7 @@ Exit: 0 verified, 1 not verified (always without a trust file), 2 wrong use.
 
 import argparse
 import base64
+import contextlib
 import fnmatch
 import hashlib
 import itertools
@@ -19,6 +20,7 @@ import os
 import random
 import re
 import stat
+import struct
 import sys
 import tomllib
 import unicodedata
@@ -29,7 +31,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, BinaryIO, Final, NoReturn
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -997,7 +999,7 @@ TRUST: Final = shape(
 SIGNER_LINE: Final = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._+@-]*)[ \t]+"
     r"((?P<options>[a-z-]+=\"[^\"]*\"(,[a-z-]+=\"[^\"]*\")*)[ \t]+)?"
-    r"(?P<kind>[a-z0-9@.-]+)[ \t]+(?P<key>[A-Za-z0-9+/]+={0,2})([ \t].*)?",
+    r"(?P<kind>[a-z0-9@.-]+)[ \t]+(?P<key>[A-Za-z0-9+/]+={0,2})([ \t][\t -~]*)?",
     re.ASCII | re.IGNORECASE,
 )
 
@@ -1072,7 +1074,8 @@ def _person(name: str, entry: Row, keys: list[tuple[str | None, Key]]) -> Person
 
 
 def _signer_lines(signers: str) -> list[tuple[str | None, Key]]:
-    lines = (line.strip() for line in signers.splitlines())
+    # OpenSSH knows no other end of a line; with more, a key could stand in what others read as a comment.
+    lines = (line.strip(" \t\r") for line in signers.split("\n"))
     return [_signer_line(line) for line in lines if line and not line.startswith("#")]
 
 
@@ -1105,6 +1108,25 @@ def _signer_time(stated: str | None) -> datetime | None:
 # The zip: fixed names in their order, bounded sizes, deflate only.
 
 
+def directory_place(file: BinaryIO) -> int:
+    """Where the directory begins: a short one, right before the end records, which end the file."""
+    end = file.seek(0, 2) - 22
+    file.seek(max(end - 20, 0))
+    tail = file.read()
+    need(tail[-22:-18] == b"PK\5\6" and tail[-2:] == bytes(2), "the bundle is no zip, or carries a comment")
+    entries, size, place = struct.unpack("<H2L", tail[-12:-2])
+    if tail[:4] == b"PK\6\7" and len(tail) == 42:
+        end -= 20 + 56
+        need(end >= 0, "the bundle is no zip")
+        file.seek(end)
+        large = file.read(56)
+        need(large[:4] == b"PK\6\6", "the bundle is no zip")
+        entries, size, place = struct.unpack("<3Q", large[32:])
+    need(entries <= len(ORDER) and size <= 2**16, "the zip's directory is longer than the format's")
+    need(place + size == end, "the zip's directory is not where it should be")
+    return int(place)
+
+
 class Bundle:
     """The members of a bundle, read as streams."""
 
@@ -1114,16 +1136,22 @@ class Bundle:
         except (OSError, ValueError):
             regular = False
         need(regular, "the bundle is no file that can be read")
-        try:
-            self._zip = zipfile.ZipFile(path)
-        except Exception:  # noqa: BLE001 - zipfile raises a dozen types on damaged bytes
-            raise FailedError("the bundle is no zip") from None
+        with contextlib.ExitStack() as opened:
+            try:
+                self._file = opened.enter_context(path.open("rb"))
+                self._directory = directory_place(self._file)
+                self._zip = opened.enter_context(zipfile.ZipFile(self._file))
+            except FailedError:
+                raise
+            except Exception:  # noqa: BLE001 - zipfile raises a dozen types on damaged bytes
+                raise FailedError("the bundle is no zip") from None
+            self._opened = opened.pop_all()
         self._entries = self._zip.infolist()
         self.names = [entry.filename for entry in self._entries]
 
     def close(self) -> None:
         """Closes the file."""
-        self._zip.close()
+        self._opened.close()
 
     def check_container(self) -> str:
         """Fails unless the directory is what the format fixes."""
@@ -1135,7 +1163,18 @@ class Bundle:
             need(not entry.flag_bits & 1, "a member is encrypted by the zip")
             bound = min(MEMBER_MAX, max(RATIO_FREE, RATIO_MAX * entry.compress_size))
             need(entry.file_size <= bound, "a member unpacks to more than its packed size allows")
+        self._check_gapless()
         return f"{len(self.names)} members, known and bounded"
+
+    def _check_gapless(self) -> None:
+        """Members must fill the file up to its directory: none inside another, nothing between two."""
+        place = 0
+        for entry in self._entries:
+            need(entry.header_offset == place, "the members overlap, or there is something between them")
+            self._file.seek(place + 26)
+            name, extra = struct.unpack("<2H", self._file.read(4))
+            place += 30 + name + extra + entry.compress_size
+        need(place == self._directory, "the members overlap, or there is something between them")
 
     def parts(self, name: str) -> Iterator[bytes]:
         """A member's bytes, part by part."""

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.failures import InvalidRequestError
+from activities.trust.allowed_signers import parse_allowed_signers
 from activities.trust.trust_file import load_trust, parse_trust
+from infra.auditor import verify_bundle as second
 from tests.signers import Signer
 from tests.trust_room import KIM, LEE, LEE_SECOND, OPS, PERSONS, STRANGER, Person, person, trust, trust_text
 from tests.vectors import vectors_dir
@@ -244,3 +246,21 @@ def test_any_signers_text_is_read_or_refused_in_our_words(line: str) -> None:
         parse_trust(_with_line(quoted))
     except InvalidRequestError as error:
         assert error.message.startswith("The trust file")  # noqa: PT017 - either outcome is right here
+
+
+@pytest.mark.parametrize("end", ["\x0b", "\x0c", "\x1c", "\x1e", "\x85", "\u2028", "\u2029", "\r"])
+def test_a_key_within_a_comment_is_no_key(end: str) -> None:
+    """A line ends where OpenSSH ends it: nobody hides a key of their own in what others read as a remark."""
+    hidden = f"# kept for the record{end}{STRANGER.line()}\n"
+    lines, problems = parse_allowed_signers(f"{hidden}{LEE.line()}\n")
+    assert ([line.key.public_key for line in lines], problems) == ([LEE.public_key], [])
+    assert [name for name, _ in second._signer_lines(f"{hidden}{LEE.line()}\n")] == [LEE.name]
+
+
+@pytest.mark.parametrize("mark", ["\x00", "\x0b", "\x1b[2K", "\x7f", "\r \x08", "\u202e"])
+def test_a_line_with_control_characters_is_refused(mark: str) -> None:
+    """What a terminal would not show has no place in a file that people review; both verifiers say so."""
+    line = f"{LEE.line()} {mark}remark"
+    assert parse_allowed_signers(line)[0] == []
+    with pytest.raises(ValueError, match="no line"):
+        second._signer_lines(line)
