@@ -1,6 +1,6 @@
 """Before a worker polls: its rights are what its role needs and no more, checked at the services themselves.
 
-A service that is away is waited for; rights that are wrong end the process.
+A service that is away and a schema not migrated yet are waited for; rights that are wrong end the process.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from activities.clients.transit import Transit
 from activities.failures import AccessDeniedError, RateLimitedError, ServiceUnavailableError
 from activities.store.database import Database
 from activities.store.permissions import excess_privileges
+from activities.store.revision import REVISION, is_ahead, is_behind, revision_met
 from workers.roster import Role
 
 WAIT_SECONDS = 2.0
@@ -34,9 +35,16 @@ async def require_exact_rights(role: Role, *, database: Database, transit: Trans
 
 def _require_database(role: Role, database: Database) -> None:
     with database.transaction() as connection:
+        found = revision_met(connection)
+        if is_behind(found):
+            stands = f"database schema {REVISION} (it stands at {found or 'nothing'}: migrate it first)"
+            raise ServiceUnavailableError(stands)
         excess = excess_privileges(connection, role.database_role)
+    newer = f" (the schema stands at {found}, this build knows {REVISION})" if is_ahead(found) else ""
     if excess:
-        raise AccessDeniedError(f"the database role can do too much: {'; '.join(excess[:10])}")
+        raise AccessDeniedError(f"the database role can do too much: {'; '.join(excess[:10])}{newer}")
+    if newer:
+        _log.warning("the database schema is newer than this worker", schema=found, known=REVISION)
 
 
 async def _once_reachable(check: Callable[[], None]) -> None:

@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from psycopg import sql
 
 from activities.store.database import Database
+from activities.store.revision import REVISION
 from activities.store.tables import metadata
 from infra.migrations import OWNER, MigrationRefusedError, current, downgrade, latest, upgrade
 from tests.integration.store_fixtures import Cluster, Databases, new_database
@@ -79,7 +80,7 @@ def test_schema_goes_down_and_up_again(cluster: Cluster, empty: str) -> None:
     url = cluster.url(OWNER, empty)
     assert current(url) is None
     upgrade(url)
-    assert current(url) == latest() == "0001"
+    assert current(url) == latest() == REVISION
     downgrade(url, "base")
     assert current(url) is None
     with psycopg.connect(url) as connection:
