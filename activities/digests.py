@@ -74,6 +74,15 @@ def adjudication_root(settled: Iterable[tuple[int, str, str]]) -> str:
     return merkle.root(leaves).hex()
 
 
+def withholding_root(withheld: Iterable[tuple[int, str, str]]) -> str:
+    """The root over whom a list change hit: (ordinal, list id, list digest) in the order of ordinals."""
+    leaves = (
+        canonical_strings({"ordinal": ordinal, "list_id": list_id, "list_digest": list_digest})
+        for ordinal, list_id, list_digest in withheld
+    )
+    return merkle.root(leaves).hex()
+
+
 def wallet_leaf(*, ordinal: int, chain: str, path: str, address: str) -> bytes:
     """The leaf of one derived address, as custody signs it."""
     return canonical_strings({"ordinal": ordinal, "chain": chain, "path": path, "address": address})

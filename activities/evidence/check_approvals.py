@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from activities.canonical import text_digest
+from activities.contracts.shapes import MAIN_TRANCHE
 from activities.evidence.check_plan import policy_decision, readable_policy, readable_request, requester_key
 from activities.evidence.facts import AuditFacts, BundleFacts
 from activities.evidence.reader import loose_json
@@ -127,6 +128,7 @@ def check_gates(facts: BundleFacts, found: AuditFacts) -> str:
     passed = {(row.gate, row.digest) for row in facts.gates if row.outcome == "approved"}
     needed = _needed(facts, on)
     require(needed <= passed, "something went on without a gate that the policy asks for")
+    _require_waited(facts, found, needed)
     return f"{len(passed)} gates passed, {len(needed)} of them needed for what was done"
 
 
@@ -177,6 +179,17 @@ def _require_recorded(facts: BundleFacts, found: AuditFacts) -> None:
         if row.statement is not None and not altered:
             exact = text_digest(row.statement) == said.get("statement_sha256")
             require(exact, "an attempt's statement differs from the one in the audit log")
+        _require_arrival(row, said)
+
+
+def _require_arrival(row: AttemptRow, said: Mapping[str, Any]) -> None:
+    """What logs of before do not say, and every newer one does."""
+    signature, altered = row.signature or "", not row.counted and "\ufffd" in (row.signature or "")
+    if "signature_sha256" in said and not altered:
+        exact = text_digest(signature) == said["signature_sha256"]
+        require(exact, "an attempt's signature differs from the one in the audit log")
+    same = all(getattr(row, name) == said[name] for name in ("message", "received_at") if name in said)
+    require(same, "an attempt came in another message or at another time than was logged")
 
 
 def _require_counts(on: Bench, gate: str, digest: str, row: AttemptRow, seen: set[str]) -> None:
@@ -224,6 +237,23 @@ def _needed(facts: BundleFacts, on: Bench) -> set[tuple[str, str]]:
         if first and "wave" in on.decision.gates and wave.wave >= first:
             needed.add((f"wave/{wave.wave}", facts.evidence_digests.get(wave.tranche, "")))
     return needed
+
+
+def _require_waited(facts: BundleFacts, found: AuditFacts, needed: set[tuple[str, str]]) -> None:
+    """What a gate was needed for stands after the gate's end in the batch's own chain."""
+    ends = {
+        (str(entry.facts.get("gate")), str(entry.facts.get("digest"))): entry.seq
+        for entry in found.of_kind("gate.closed")
+    }
+    starts = {f"wave/{entry.facts.get('wave')}": entry.seq for entry in found.of_kind("wave.opened")}
+    for gate, kind in (("compliance", "lists.pinned"), ("issuance", "keyring.opened")):
+        if begun := found.of_kind(kind):
+            starts[gate] = begun[0].seq
+    for gate, over in needed:
+        late = gate == "issuance" and over != facts.evidence_digests.get(MAIN_TRANCHE)
+        start = starts.get(gate)
+        waited = late or start is None or ends.get((gate, over), start) < start
+        require(waited, "something went on before the gate it needed had passed")
 
 
 def _counted(facts: BundleFacts) -> dict[tuple[str, str], list[AttemptRow]]:

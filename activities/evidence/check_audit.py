@@ -1,7 +1,7 @@
 """The audit log: hashes recomputed, chains whole, shard heads chained, the batch's head attested."""
 
 import hashlib
-from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from activities.evidence.attested import signed_by_one
 from activities.evidence.facts import AuditFacts, BundleFacts, Entry
 from activities.evidence.reader import canonical_value, loose_json
 from activities.evidence.report import CheckSkippedError, require
-from activities.evidence.rows import AuditRow, HistoryRow, SliceRow
+from activities.evidence.rows import AuditRow, HeadRow, HistoryRow, SliceRow
 
 _INTENT: Final = ".intent"
 _OUTCOME: Final = ".outcome"
@@ -100,11 +100,29 @@ def check_heads(facts: BundleFacts, found: AuditFacts) -> str:
     return f"{len(facts.heads)} attested heads, the last one at the chain's end"
 
 
+def check_kept(facts: BundleFacts, found: AuditFacts, kept: Sequence[HeadRow]) -> str:
+    """Heads that the auditor kept from before stand in this log: it was neither cut off nor forked since."""
+    held = {entry.seq: entry.hash for entry in found.entries}
+    for head in kept:
+        _require_head_shape(facts, head.message)
+        said = loose_json(head.message) or {}
+        require(said["seq"] in held, "the audit log ends before a head that was kept from before")
+        require(
+            held[said["seq"]] == said["head"], "the audit log is another than a kept head was signed over"
+        )
+        if facts.trust is not None:
+            signed = signed_by_one(facts.trust.attest_keys, head.message.encode(), head.signature)
+            require(signed, "no pinned key signed a head that was kept from before")
+    require(kept, "no head was kept from before")
+    return f"{len(kept)} heads from before stand in the log"
+
+
 def check_slices(facts: BundleFacts, found: AuditFacts) -> str:
     """Every slice has the outcome that was committed with it, and every outcome its slice."""
     ranges = [row for row in facts.slices if row.stage == "verify"]
-    told = Counter((row.tranche, row.slice_index, row.root, *sorted(row.counts.items())) for row in ranges)
-    require(told == found.verified, "the verified ranges differ from those in the audit log")
+    for row in ranges:
+        _require_verified(row, found.verified.get((row.tranche, row.slice_index), {}))
+    require(len(found.verified) == len(ranges), "the audit log tells of a verified range that is missing")
     for row in facts.slices:
         signed = (row.signature is not None) == (row.stage == "derive")
         require(signed, "a slice carries a signature that its stage does not have, or lacks one")
@@ -178,14 +196,15 @@ def _gather(
 ) -> None:
     kind = body["kind"]
     if row.chain == facts.batch_chain:
-        entry = Entry(seq=row.seq, recorded_at=row.recorded_at, kind=kind, facts=body)
+        entry = Entry(seq=row.seq, recorded_at=row.recorded_at, kind=kind, hash=row.hash, facts=body)
         found.entries.append(entry)
     if kind == "shard.closed":
         require(row.chain == facts.batch_chain, "a head is chained outside the batch's own chain")
         expected[(str(body.get("chain")), int(body.get("seq") or 0))] = str(body.get("head"))
     if kind == "range.verified":
-        counts = sorted((name, body.get(name)) for name in ("checked", "sampled"))
-        found.verified[(body.get("tranche"), body.get("slice_index"), body.get("root"), *counts)] += 1
+        of_range = (int(body.get("tranche") or 0), int(body.get("slice_index") or 0))
+        require(of_range not in found.verified, "a range was verified twice in the audit log")
+        found.verified[of_range] = body
     if kind == "slice.outcome":
         key = (str(body.get("stage")), int(body.get("tranche") or 0), int(body.get("slice_index") or 0))
         require(key not in found.outcomes, "a slice has two outcomes in the audit log")
@@ -219,6 +238,15 @@ def _require_head_shape(facts: BundleFacts, message: str) -> None:
     )
     require(expected == message.encode(), "an attestation is not about this batch's audit chain")
     require(canonical(said) == expected, "an attestation is not canonical")
+
+
+def _require_verified(row: SliceRow, said: Mapping[str, Any]) -> None:
+    require(set(row.counts) == {"checked", "sampled"}, "a verified range counts something else")
+    own = {"root": row.root, **row.counts}
+    # Logs of before say neither where a range lies nor how many wallets it has.
+    own |= {name: getattr(row, name) for name in ("first_position", "length", "row_count") if name in said}
+    same = all(said.get(name) == value for name, value in own.items())
+    require(same, "a verified range differs from the one in the audit log")
 
 
 def _require_told(row: SliceRow, found: AuditFacts) -> None:

@@ -1,10 +1,12 @@
 """The evidence documents: list digests, verdict root, adjudications and counts, each recomputed."""
 
 from collections import Counter
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 from activities.contracts.shapes import LATE_TRANCHE, MAIN_TRANCHE
-from activities.digests import adjudication_root
+from activities.digests import adjudication_root, withholding_root
 from activities.evidence.check_plan import check_verdict_root, readable_policy
 from activities.evidence.facts import AuditFacts, BundleFacts
 from activities.evidence.report import CheckSkippedError, require
@@ -46,7 +48,27 @@ def check_lists(facts: BundleFacts, found: AuditFacts) -> str:
     known = {(row.list_id, row.digest) for row in facts.lists}
     by_known = all((row.list_id, row.list_digest) in known for row in facts.withholdings.values())
     require(by_known, "a subject is withheld by a list that was not applied")
+    for entry in (*found.of_kind("lists.pinned"), *found.of_kind("list.changed")):
+        _require_stated(facts, entry.facts)
     return f"{len(held)} lists applied, {withheld.total()} subjects withheld"
+
+
+def _require_stated(facts: BundleFacts, said: Mapping[str, Any]) -> None:
+    """What logs of before do not say: whom a change withheld, and what the lists say of themselves."""
+    wave, lists = int(said.get("wave") or 0), dict(said.get("lists") or {})
+    if "withheld_root" in said:
+        hit = (
+            (row.ordinal, row.list_id, row.list_digest)
+            for row in facts.withholdings.values()
+            if row.before_wave == wave and lists.get(row.list_id) == row.list_digest
+        )
+        require(withholding_root(hit) == said["withheld_root"], "a list change withheld other subjects")
+    for row in facts.lists:
+        about = dict(said.get("editions") or {}).get(row.list_id)
+        if about is not None and lists.get(row.list_id) == row.digest:
+            names = ("source", "published_on", "entry_count")
+            same = all(about.get(name) == getattr(row, name) for name in names)
+            require(same, "a list is said to be another than was applied")
 
 
 def eligible(facts: BundleFacts, tranche: int) -> int:

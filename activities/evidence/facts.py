@@ -1,6 +1,5 @@
 """What a bundle says, read once: everything but wallets, audit log and histories, which are streamed."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -62,6 +61,7 @@ class Entry:
     seq: int
     recorded_at: str
     kind: str
+    hash: str
     facts: dict[str, Any]
 
 
@@ -71,7 +71,7 @@ class AuditFacts:
 
     entries: list[Entry] = field(default_factory=list)
     outcomes: dict[tuple[str, int, int], dict[str, Any]] = field(default_factory=dict)
-    verified: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    verified: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
     ends: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def of_kind(self, kind: str) -> list[Entry]:

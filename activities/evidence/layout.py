@@ -31,10 +31,11 @@ the order stated. Digests, roots and possession signatures are lower-case hex; a
   name, sha256, size.
 
 The public part holds no personal data and no subject_id. Everything in it is bound to custody's signatures,
-to the approvers' or to the attested log, except `histories.jsonl`, the source, date and number of entries
-in `lists.json`, the message name of an attempt, the signature of a refused one, an attempt's time by less
-than its entry's few minutes, where a verified range lies, and which subjects a list change withheld
-(how many is attested, and that none of those named is active).
+to the approvers' or to the attested log, except `histories.jsonl`. In bundles of before, whose logs do not
+tell of them, these are not bound either: source, date and number of entries in `lists.json`, the message
+name of an attempt, the signature of a refused one, an attempt's time by less than its entry's few minutes,
+where a verified range lies, and which subjects a list change withheld (how many is attested). A whole older
+bundle is genuine: only who kept a newer one (`verify --kept`) can tell that the log went on since.
 """
 
 from typing import Final

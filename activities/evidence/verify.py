@@ -15,6 +15,7 @@ from activities.evidence.check_audit import (
     check_chains,
     check_heads,
     check_histories,
+    check_kept,
     check_outcome,
     check_slices,
     check_waves,
@@ -36,19 +37,23 @@ from activities.trust.trust_file import Trust
 UNPINNED: Final = "no trust file was given: nothing says whose signatures these should be"
 
 
-def verify_bundle(path: Path, trust: Trust | None, *, restricted_identity: Any = None) -> VerificationReport:
+def verify_bundle(
+    path: Path, trust: Trust | None, *, restricted_identity: Any = None, kept: Path | None = None
+) -> VerificationReport:
     """Checks everything a bundle claims.
 
     Args:
         path: the zip.
         trust: the auditor's own pinned copy; without it the report is never ok.
         restricted_identity: a key that opens the restricted part (`restricted.load_identity`).
+        kept: an earlier bundle of the same batch, whose signed heads the log must still hold. Without one
+            a whole older bundle cannot be told from the newest.
     """
     findings = Findings()
     batch_id = ""
     try:
         with BundleReader(path) as reader:
-            batch_id = _verify(reader, trust, findings, restricted_identity)
+            batch_id = _verify(reader, trust, findings, restricted_identity, kept)
     except CheckFailedError as reason:
         findings.run("container", partial(_failed, str(reason)))
     return VerificationReport(
@@ -59,7 +64,9 @@ def verify_bundle(path: Path, trust: Trust | None, *, restricted_identity: Any =
     )
 
 
-def _verify(reader: BundleReader, trust: Trust | None, findings: Findings, identity: Any) -> str:
+def _verify(
+    reader: BundleReader, trust: Trust | None, findings: Findings, identity: Any, kept: Path | None
+) -> str:
     if not findings.run("container", reader.require_layout):
         return ""
     loaded: list[BundleFacts] = []
@@ -70,6 +77,8 @@ def _verify(reader: BundleReader, trust: Trust | None, findings: Findings, ident
     _pin(facts, findings)
     found = AuditFacts()
     if findings.run("audit_chains", partial(check_chains, facts, found)):
+        if kept is not None:
+            findings.run("kept_heads", lambda: check_kept(facts, found, _heads_of(kept)))
         _verify_against_log(facts, found, findings)
     findings.run("histories", partial(check_histories, facts))
     walk = WalletWalk(facts)
@@ -99,6 +108,12 @@ def _verify_against_log(facts: BundleFacts, found: AuditFacts, findings: Finding
     }
     for name, check in checks.items():
         findings.run(name, partial(check, facts, found))
+
+
+def _heads_of(kept: Path) -> list[rows.HeadRow]:
+    with BundleReader(kept) as reader:
+        reader.require_layout()
+        return parsed(rows.Heads, reader.document(layout.HEADS), what=layout.HEADS).heads
 
 
 def _load(reader: BundleReader, trust: Trust | None, loaded: list[BundleFacts]) -> str:

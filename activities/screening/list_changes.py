@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from activities.contracts.screening import ApplyListChanges, ListChanges
 from activities.contracts.shapes import SLICE_SIZE, batch_chain
+from activities.digests import withholding_root
 from activities.personal_data import VERDICT_GROUP, BatchDataKey, SubjectVault, WrappedKey
 from activities.screening.editions import Edition, Editions
 from activities.screening.lists.changes import delta
@@ -24,6 +25,7 @@ from activities.screening.pinning import (
     read_newest,
     record_accepted,
     screening_rules,
+    stated_editions,
 )
 from activities.screening.slices import StoredSubject, batch_key, opened_row, screening_terms
 from activities.screening.verdicts import HITS_SHOWN_MAX, ScreeningTerms, detail_of, query_for
@@ -163,22 +165,32 @@ class ListChangeApplier:
             record_accepted(connection, change.editions.values(), self._editions)
             digests = {list_id: edition.digest for list_id, edition in change.editions.items()}
             add_lists(connection, batch_no, digests, wave=step.wave)
-            _withhold(connection, batch_no, step.wave, change, hit)
+            withheld = _withhold(connection, batch_no, step.wave, change, hit)
             facts = {
                 "wave": step.wave,
                 "lists": digests,
+                "editions": stated_editions(connection, digests),
                 "replaced": dict(change.replaced),
                 "new_entries": {listed.list_id: listed.entry_count for listed in change.new_entries},
-                "withheld": len(hit),
+                "withheld": len(withheld),
+                "withheld_root": _root(change, withheld),
             }
             audit.append(connection, batch_chain(step.batch_id), kind="list.changed", facts=facts)
 
 
+def _root(change: _Change, withheld: list[_Withheld]) -> str:
+    """The root over whom the change withholds; they come in the order of ordinals."""
+    return withholding_root(
+        (one.ordinal, one.list_id, change.editions[one.list_id].digest) for one in withheld
+    )
+
+
 def _withhold(
     connection: Connection, batch_no: int, wave: int, change: _Change, hit: list[_Withheld]
-) -> None:
+) -> list[_Withheld]:
+    """Gives those it withholds: whom a change of a moment before withheld stays that one's."""
     if not hit:
-        return
+        return []
     rows = [
         {
             "batch_no": batch_no,
@@ -190,7 +202,9 @@ def _withhold(
         }
         for one in hit
     ]
-    connection.execute(insert(withholdings).on_conflict_do_nothing(), rows)
+    writing = insert(withholdings).on_conflict_do_nothing().returning(withholdings.c.ordinal)
+    written = set(connection.execute(writing, rows).scalars())
+    return [one for one in hit if one.ordinal in written]
 
 
 def _not_yet_active(connection: Connection, batch_no: int, first: int) -> list[StoredSubject]:

@@ -4,8 +4,9 @@ Reads rules from the policy the batch was planned under, never from a file.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from activities.contracts.shapes import batch_chain
@@ -15,7 +16,7 @@ from activities.screening.editions import Edition, Editions, known_editions, rec
 from activities.store import audit
 from activities.store.database import Database
 from activities.store.locks import lock
-from activities.store.tables import batch_lists, plans
+from activities.store.tables import batch_lists, list_versions, plans
 
 
 def batch_policy(connection: Connection, batch_no: int) -> Policy:
@@ -87,8 +88,22 @@ def pin(
     record_accepted(connection, editions, archive)
     digests = {edition.list_id: edition.digest for edition in editions}
     add_lists(connection, batch_no, digests, wave=0)
-    audit.append(connection, batch_chain(batch_id), kind="lists.pinned", facts={"lists": digests})
+    facts = {"lists": digests, "editions": stated_editions(connection, digests)}
+    audit.append(connection, batch_chain(batch_id), kind="lists.pinned", facts=facts)
     return digests
+
+
+def stated_editions(connection: Connection, digests: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """What accepted editions say of themselves, by list: where from, of which day, how many entries."""
+    own = list_versions.c
+    wanted = [(list_id, bytes.fromhex(digest)) for list_id, digest in digests.items()]
+    rows = connection.execute(
+        select(own.list_id, own.source, own.published_on, own.entry_count).where(
+            tuple_(own.list_id, own.digest).in_(wanted)
+        )
+    )
+    names = ("source", "published_on", "entry_count")
+    return {row.list_id: {name: getattr(row, name) for name in names} for row in rows}
 
 
 def add_lists(connection: Connection, batch_no: int, digests: Mapping[str, str], *, wave: int) -> None:

@@ -2,7 +2,7 @@
 
 One long file on purpose: an auditor reads it, copies it and runs it with Python 3.11 and `cryptography`
 alone. It imports nothing of the project, writes no file and reaches no network.
-Usage: python verify_bundle.py BUNDLE --trust TRUST [--json] [--all]
+Usage: python verify_bundle.py BUNDLE --trust TRUST [--kept EARLIER] [--json] [--all]
 Exit: 0 verified, 1 not verified (always without a trust file), 2 wrong use.
 """
 
@@ -908,9 +908,9 @@ def moment(value: Any) -> datetime:
 
 
 def plain_name(name: str) -> str | None:
-    """How names are compared: one width, one case, no blanks, no mail tag; None outside ASCII."""
+    """How names are compared: one width, one case, no blanks, mail tag or last dot; None outside ASCII."""
     folded = unicodedata.normalize("NFKC", name).casefold()
-    name = "".join(unicodedata.normalize("NFKC", folded).split())
+    name = "".join(unicodedata.normalize("NFKC", folded).split()).rstrip(".")
     if not re.fullmatch(r"[\x21-\x7e]+", name):
         return None
     return re.sub(r"\+.*(?=@[^@]*$)", "", name)
@@ -1253,7 +1253,8 @@ class Case:
     heads: list[Row] = field(default_factory=list)
     log: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     outcomes: dict[tuple[Any, ...], Row] = field(default_factory=dict)
-    ranges: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    ranges: dict[tuple[Any, Any], Row] = field(default_factory=dict)
+    hashes: dict[int, str] = field(default_factory=dict)
     wallets: Counter[str] = field(default_factory=Counter)
     possessions: str = ""
 
@@ -1403,6 +1404,7 @@ def _remember(case: Case, row: Row, body: Row, expected: dict[tuple[Any, Any], A
     """The batch's own entries by kind, and every slice's outcome from all chains."""
     kind = body["kind"]
     if row["chain"] == case.chain:
+        case.hashes[row["seq"]] = row["hash"]
         case.log[kind].append({**body, "(at)": row["recorded_at"], "(seq)": row["seq"]})
         case.log["(last)"] = [{"at": row["recorded_at"]}]
     if kind == "shard.closed":
@@ -1413,27 +1415,16 @@ def _remember(case: Case, row: Row, body: Row, expected: dict[tuple[Any, Any], A
         need(key not in case.outcomes, "the audit log tells of a slice twice")
         case.outcomes[key] = body
     if kind == "range.verified":
-        names = ("tranche", "slice_index", "root", "checked", "sampled")
-        case.ranges[tuple(body.get(name) for name in names)] += 1
+        of_range = (body.get("tranche"), body.get("slice_index"))
+        need(of_range not in case.ranges, "the audit log tells of a second derivation twice")
+        case.ranges[of_range] = body
 
 
 def check_head(case: Case) -> str:
     """Custody signed where the log ends, and every head before it."""
     need(case.heads, "no head of the audit log is signed")
-    end, seqs = case.log["(end)"][0], []
-    for head in case.heads:
-        said = quoted_object(head["message"])
-        told = {
-            "v": 1,
-            "kind": "head",
-            "deployment": case.facts["deployment"],
-            "batch_id": case.facts["batch_id"],
-            "chain": case.chain,
-            "seq": said.get("seq"),
-            "head": said.get("head"),
-        }
-        need(canonical(told) == head["message"].encode(), "a signed head is not this batch's")
-        seqs.append(said["seq"])
+    end = case.log["(end)"][0]
+    seqs = [head_said(case, head)["seq"] for head in case.heads]
     need(rising(seqs), "the signed heads are not in their order")
     last = quoted_object(case.heads[-1]["message"])
     need((last["seq"], last["head"]) == (end["seq"], end["head"]), "the log does not end at its signed head")
@@ -1445,19 +1436,51 @@ def check_head(case: Case) -> str:
     return f"{len(case.heads)} signed heads, the last one at the log's end"
 
 
+def check_kept(case: Case, kept: Path) -> str:
+    """The heads of an earlier bundle that the auditor kept still stand in this log."""
+    earlier = Bundle(kept)
+    try:
+        earlier.check_container()
+        heads = earlier.value("heads.json")["heads"]
+    finally:
+        earlier.close()
+    need(heads, "the earlier bundle holds no signed head")
+    for head in heads:
+        said = head_said(case, head)
+        need(said["seq"] in case.hashes, "the log ends before a head that was signed earlier")
+        need(case.hashes[said["seq"]] == said["head"], "the log is a fork of the one that was signed earlier")
+        if case.trust is not None:
+            signed = attested(case.trust.attest_keys, head["message"].encode(), head["signature"])
+            need(signed, "a kept head is not signed by a pinned key of custody")
+    return f"{len(heads)} heads of the earlier bundle stand in the log"
+
+
+def head_said(case: Case, head: Row) -> Row:
+    """What a signed head says, which must be of this batch's chain."""
+    said = quoted_object(head["message"])
+    told = {
+        "v": 1,
+        "kind": "head",
+        "deployment": case.facts["deployment"],
+        "batch_id": case.facts["batch_id"],
+        "chain": case.chain,
+        "seq": said.get("seq"),
+        "head": said.get("head"),
+    }
+    need(canonical(told) == head["message"].encode(), "a signed head is not this batch's")
+    return said
+
+
 def check_slices(case: Case) -> str:
     """Every slice is in the log as it stands here, and the log knows no other."""
-    names = ("checked", "sampled")
-    verified: Counter[tuple[Any, ...]] = Counter()
-    others = 0
+    seconds = others = 0
     for row in case.slices:
         need(
             (row["signature"] is not None) == (row["stage"] == "derive"), "signatures are for addresses only"
         )
         if row["stage"] == "verify":
-            need(set(row["counts"]) == set(names), "a second derivation counts something else")
-            own = (row["tranche"], row["slice_index"], row["root"], *(row["counts"][name] for name in names))
-            verified[own] += 1
+            check_again(row, case.ranges.get((row["tranche"], row["slice_index"]), {}))
+            seconds += 1
             continue
         others += 1
         told = case.outcomes.get((row["stage"], row["tranche"], row["slice_index"]))
@@ -1465,9 +1488,17 @@ def check_slices(case: Case) -> str:
         for name in ("root", "row_count", "counts", "first_position", "length"):
             optional = name in ("first_position", "length") and name not in (told or {})
             need(optional or (told or {}).get(name) == row[name], "a slice differs from the audit log")
-    need(verified == case.ranges, "the second derivations differ from the audit log")
+    need(seconds == len(case.ranges), "the audit log tells of a second derivation that is missing")
     need(others == len(case.outcomes), "the audit log tells of a slice that is missing")
     return f"{len(case.slices)} slices as in the audit log"
+
+
+def check_again(row: Row, told: Row) -> None:
+    """A second derivation is the log's; older logs do not say where its range lies."""
+    need(set(row["counts"]) == {"checked", "sampled"}, "a second derivation counts something else")
+    own = {"root": row["root"], **row["counts"]}
+    own |= {name: row[name] for name in ("first_position", "length", "row_count") if name in told}
+    need(own.items() <= told.items(), "a second derivation differs from the audit log")
 
 
 def check_outcome(case: Case) -> str:
@@ -1727,7 +1758,24 @@ def check_lists(case: Case) -> str:
     known = {held_row[1:] for held_row in held}
     fits = all((row["list_id"], row["list_digest"]) in known for row in rows)
     need(fits, "a subject is withheld by a list that was not applied")
+    for entry in (*case.log["lists.pinned"], *case.log["list.changed"]):
+        check_stated(case, entry)
     return f"{len(held)} lists, {len(rows)} subjects withheld"
+
+
+def check_stated(case: Case, entry: Row) -> None:
+    """Whom a change withheld and what a list says of itself, where the log is new enough to tell."""
+    lists, tree = entry.get("lists") or {}, Tree()
+    for row in case.withheld.values():
+        if row["before_wave"] == (entry.get("wave") or 0) and lists.get(row["list_id"]) == row["list_digest"]:
+            tree.leaf(canonical({name: row[name] for name in ("ordinal", "list_id", "list_digest")}))
+    same = entry.get("withheld_root", tree.root()) == tree.root()
+    need(same, "a change of a list withheld other subjects")
+    for row in case.lists:
+        about = (entry.get("editions") or {}).get(row["list_id"], row)
+        own = lists.get(row["list_id"]) == row["digest"]
+        same = all(about.get(name) == row[name] for name in ("source", "published_on", "entry_count"))
+        need(same or not own, "a list says something else of itself than the audit log")
 
 
 # Decisions: every statement that counted is judged again; gates are counted anew from the raw texts.
@@ -1875,15 +1923,19 @@ def _check_recorded(row: Row, entry: Row) -> None:
     need(same, "an attempt ended otherwise than the audit log says")
     late = moment(entry["(at)"]) - moment(row["received_at"])
     need(-EARLY_MAX <= late <= LATE_MAX, "an attempt came at another time than it was logged")
+    arrived = all(entry.get(name, row[name]) == row[name] for name in ("message", "received_at"))
+    need(arrived, "an attempt came in another message or at another time than the log says")
     came = row["statement"] is not None
     kept = came == ("statement_sha256" in entry) and came == (row["signature"] is not None)
     need(kept, "an attempt lacks its statement or signature, or has one that it came without")
     if not came:
         return
-    # A refused text that no database can hold is kept with replacement characters.
-    replaced = not row["counted"] and "\ufffd" in row["statement"]
-    exact = sha(row["statement"].encode()).hex() == entry.get("statement_sha256")
-    need(exact or replaced, "an attempt's statement differs from the audit log")
+    for name in ("statement", "signature"):
+        # A refused text that no database can hold is kept with replacement characters.
+        replaced, told = not row["counted"] and "\ufffd" in row[name], f"{name}_sha256"
+        # Older logs do not tell of signatures.
+        exact = entry.get(told) == sha(row[name].encode()).hex() or told not in entry
+        need(exact or replaced, f"an attempt's {name} differs from the audit log")
 
 
 @dataclass(frozen=True)
@@ -1959,7 +2011,20 @@ def check_gates(case: Case) -> str:
     passed = {(row["gate"], row["digest"]) for row in case.gates if row["outcome"] == "approved"}
     needed = gates_needed(case, bench, gated_from(case, policy))
     need(needed <= passed, "something went on without a gate that it needed")
+    check_waited(case, needed)
     return f"{len(passed)} gates passed, {len(needed)} of them needed"
+
+
+def check_waited(case: Case, needed: set[tuple[str, str]]) -> None:
+    """Lists were pinned, the keyring opened and waves begun after the gate that each had to wait for."""
+    ended = {(entry.get("gate"), entry.get("digest")): entry["(seq)"] for entry in case.log["gate.closed"]}
+    begun = {f"wave/{entry.get('wave')}": entry["(seq)"] for entry in case.log["wave.opened"]}
+    for gate, kind in (("compliance", "lists.pinned"), ("issuance", "keyring.opened")):
+        if case.log[kind]:
+            begun[gate] = case.log[kind][0]["(seq)"]
+    for gate, over in needed - {("issuance", case.evidence_digest(1))}:
+        early = gate in begun and begun[gate] < ended[gate, over]
+        need(not early, "something went on before the gate that it needed")
 
 
 def gates_needed(case: Case, bench: Bench, first: int) -> set[tuple[str, str]]:
@@ -2213,7 +2278,7 @@ AFTER_THE_LOG: Final[dict[str, Callable[[Case], str]]] = {
 }
 
 
-def verify(path: Path, trust: Trust | None, *, every: bool = False) -> Report:
+def verify(path: Path, trust: Trust | None, *, every: bool = False, kept: Path | None = None) -> Report:
     """Checks everything the public part of a bundle claims; never raises for what is in it."""
     report, opened = Report(pinned=trust is not None), []
 
@@ -2222,13 +2287,13 @@ def verify(path: Path, trust: Trust | None, *, every: bool = False) -> Report:
         return opened[0].check_container()
 
     if report.run("container", container):
-        _verify(opened[0], trust, report, every=every)
+        _verify(opened[0], trust, report, every=every, kept=kept)
     for bundle in opened:
         bundle.close()
     return report
 
 
-def _verify(bundle: Bundle, trust: Trust | None, report: Report, *, every: bool) -> None:
+def _verify(bundle: Bundle, trust: Trust | None, report: Report, *, every: bool, kept: Path | None) -> None:
     cases: list[Case] = []
 
     def members() -> str:
@@ -2241,6 +2306,8 @@ def _verify(bundle: Bundle, trust: Trust | None, report: Report, *, every: bool)
     report.batch_id = case.facts["batch_id"]
     report.run("trust", check_trust, case)
     if report.run("audit", check_audit, case):
+        if kept is not None:
+            report.run("kept", check_kept, case, kept)
         for name, check in AFTER_THE_LOG.items():
             report.run(name, check, case)
     report.run("histories", check_histories, case)
@@ -2258,6 +2325,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="verify_bundle.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("bundle", type=Path, metavar="BUNDLE")
     parser.add_argument("--trust", type=Path, metavar="TRUST", help="the trust file you hold")
+    parser.add_argument("--kept", type=Path, metavar="EARLIER", help="a bundle of the batch kept from before")
     parser.add_argument("--json", action="store_true", help="the report as JSON")
     parser.add_argument("--all", action="store_true", help="recompute every proof of possession")
     given = parser.parse_args(arguments)
@@ -2265,7 +2333,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         trust = read_trust(given.trust) if given.trust is not None else None
     except TrustError as error:
         parser.error(str(error))
-    report = verify(given.bundle, trust, every=given.all)
+    report = verify(given.bundle, trust, every=given.all, kept=given.kept)
     if given.json:
         lines = [json.dumps(report.as_json(), indent=2)]
     else:

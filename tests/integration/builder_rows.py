@@ -20,10 +20,12 @@ from activities.digests import (
     slice_message,
     verdict_leaf,
     wallet_leaf,
+    withholding_root,
 )
 from activities.keys.derivation import derive_wallets
 from activities.keys.possession import PossessionContext
 from activities.personal_data import VERDICT_GROUP, BatchDataKey, SubjectVault
+from activities.screening.pinning import stated_editions
 from activities.store import audit, slices
 from activities.store import tables as t
 from activities.store.database import Database
@@ -100,7 +102,8 @@ def pin_lists(connection: Connection, *, batch_no: int, batch_id: str) -> None:
         for name, edition in LISTS.items()
     ]
     connection.execute(insert(t.batch_lists), pinned)
-    audit.append(connection, batch_chain(batch_id), kind="lists.pinned", facts={"lists": LISTS})
+    facts = {"lists": LISTS, "editions": stated_editions(connection, LISTS)}
+    audit.append(connection, batch_chain(batch_id), kind="lists.pinned", facts=facts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +197,14 @@ def withhold(connection: Connection, screener: Screener, *, ordinal: int, before
     )
     newer = {"list_id": "ofac-sdn", "digest": bytes.fromhex(NEWER_LIST), "applied_in_wave": before_wave}
     connection.execute(insert(t.batch_lists).values(batch_no=screener.batch_no, **newer))
-    facts = {"wave": before_wave, "lists": {"ofac-sdn": NEWER_LIST}, "withheld": 1}
+    lists = {"ofac-sdn": NEWER_LIST}
+    facts = {
+        "wave": before_wave,
+        "lists": lists,
+        "editions": stated_editions(connection, lists),
+        "withheld": 1,
+        "withheld_root": withholding_root([(ordinal, "ofac-sdn", NEWER_LIST)]),
+    }
     audit.append(connection, batch_chain(screener.batch_id), kind="list.changed", facts=facts)
 
 
@@ -334,5 +344,13 @@ class Deriver:
             )
             result = SliceResult(row_count=row_count, root=root.hex(), counts=counts)
             slices.record(connection, batch_no=self.batch_no, stage="verify", step=step, result=result)
-            facts = {"slice_index": step.slice_index, "tranche": step.tranche, "root": root.hex(), **counts}
+            facts = {
+                "slice_index": step.slice_index,
+                "tranche": step.tranche,
+                "first_position": step.offset,
+                "length": step.length,
+                "row_count": row_count,
+                "root": root.hex(),
+                **counts,
+            }
             audit.append(connection, step.audit_chain, kind="range.verified", facts=facts)

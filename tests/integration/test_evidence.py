@@ -24,6 +24,7 @@ from tests.integration.builders import BatchOnRecord
 from tests.integration.office import an_office, private_key
 from tests.integration.store_fixtures import Databases
 from tests.integration.tampering import edited, failed, members, rewritten
+from tests.integration.verdict_room import announce_late
 
 
 @pytest.fixture(scope="module")
@@ -156,13 +157,13 @@ async def test_writing_moves_no_attested_head(batch: BatchOnRecord) -> None:
         assert audit.head(connection, reads_chain(batch.batch_id)).seq == reads.seq + 1
 
 
-async def test_attempts_after_the_attested_head_are_not_of_the_record(
+async def test_entries_after_the_attested_head_are_not_of_the_record(
     databases: Databases, tmp_path: Path
 ) -> None:
-    """A message that comes after the end is logged after the head, and the bundle still verifies."""
+    """What is delivered after the end is logged after the head, and the bundle still verifies."""
     made = BatchOnRecord(databases=databases, office=an_office(tmp_path))
     made.complete()
-    made.attempt(made.office.stranger, "compliance", made.plan.plan_digest)
+    announce_late(made)
     _, path = await made.bundle()
     assert verify_bundle(path, made.office.trust).ok
 

@@ -20,6 +20,10 @@ def verify(
     key: Annotated[
         Path | None, typer.Option("--key", help="Your SSH private key, to check the restricted part too.")
     ] = None,
+    kept: Annotated[
+        Path | None,
+        typer.Option("--kept", help="An earlier bundle of the batch: its signed heads must still be there."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check everything in a bundle, offline."""
@@ -28,7 +32,7 @@ def verify(
         identity = load_identity(key.expanduser()) if key is not None else None
     except InvalidRequestError as error:
         raise CommandError(error.message, Exit.WRONG_USE) from error
-    report = verify_bundle(file, pinned, restricted_identity=identity)
+    report = verify_bundle(file, pinned, restricted_identity=identity, kept=kept)
     if as_json:
         print_json(report.as_dict())
     else:
