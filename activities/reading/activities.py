@@ -19,6 +19,7 @@ from temporalio import activity
 from activities.canonical import canonical
 from activities.clients.object_store import ObjectStore
 from activities.contracts.reading import ReadBatch, Reading, SubjectAccount
+from activities.contracts.request import BATCH_ID
 from activities.contracts.shapes import Document
 from activities.evidence.layout import bundle_key
 from activities.evidence.public_part import one_snapshot, stream
@@ -44,7 +45,7 @@ SUBJECT_SHOWN: Final = ("full_name", "date_of_birth", "country", "nationality")
 
 _TEXT_CHARS_MAX: Final = 500
 _PART_BYTES: Final = 2**18
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """A cell that begins with one of these is run as a formula by spreadsheets."""
 
 
@@ -112,6 +113,8 @@ class ReadingActivities(Reading):
 
         Raises: InvalidRequestError when the batch has no such subject.
         """
+        if not step.subject_id.isprintable():
+            raise InvalidRequestError("subject_id: the batch has no such subject")
         opened = self._open(step, what="subject")
         with self._database.transaction() as connection:
             one_snapshot(connection)
@@ -141,6 +144,8 @@ class ReadingActivities(Reading):
         for name, value in (("reader", step.reader), ("reason", step.reason)):
             if not value.strip() or len(value) > _TEXT_CHARS_MAX or not value.isprintable():
                 raise InvalidRequestError(f"{name}: must be a short line of text")
+        if not BATCH_ID.fullmatch(step.batch_id):
+            raise InvalidRequestError("batch_id: no such batch")
         with self._database.transaction() as connection:
             row = connection.execute(
                 select(t.batches.c.batch_no, t.batches.c.tenant).where(t.batches.c.batch_id == step.batch_id)

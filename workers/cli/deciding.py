@@ -8,16 +8,25 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from temporalio.client import WorkflowQueryFailedError
+from temporalio.service import RPCError, RPCStatusCode
 
+from activities.contracts.shapes import PROVISIONING_QUEUE
 from activities.failures import InvalidRequestError
 from activities.trust.signatures import APPROVAL_NAMESPACE
 from activities.trust.statements import build_statement
 from workers.cli.exits import CommandError, Exit
 from workers.cli.matter import gate_to_sign, matter_of, print_matter
 from workers.cli.options import AsJson, Batch, Key, Me, Reason, SettingsFile
-from workers.cli.output import console, print_json, print_table, shown
+from workers.cli.output import console, errors, print_json, print_table, shown
 from workers.cli.session import Session, run
 from workers.cli.signing import sign
+
+_WAITING = (
+    f'BatchWaitingFor = "approval" AND WorkflowType = "ProvisionBatch" AND TaskQueue = "{PROVISIONING_QUEUE}"'
+    ' AND ExecutionStatus = "Running"'
+)
+"""What approvers look for. Anyone may start a workflow that says it waits: only a real batch can answer."""
 
 _DEFAULT_KEY = Path("~/.ssh/id_ed25519")
 
@@ -182,8 +191,10 @@ def statement(
 
 async def _inbox(session: Session, me: str) -> list[dict[str, Any]]:
     waiting = []
-    async for batch in session.client.list_workflows('BatchWaitingFor = "approval"'):
-        status = await session.status(batch.id)
+    async for batch in session.client.list_workflows(_WAITING):
+        status = await _told_by(session, batch.id)
+        if status is None:
+            continue
         here = status["waiting_for"] or {}
         for gate in status["gates"]:
             if gate["gate"] != here.get("name") or me in {*gate["approved_by"], status["requested_by"]} - {
@@ -202,6 +213,19 @@ async def _inbox(session: Session, me: str) -> list[dict[str, Any]]:
                 }
             )
     return waiting
+
+
+async def _told_by(session: Session, batch: str) -> dict[str, Any] | None:
+    """The status of what says it waits, or None when it has gone or is none of ours."""
+    try:
+        return await session.status(batch)
+    except (WorkflowQueryFailedError, CommandError):
+        pass
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+    errors.print(f"{shown(batch)} does not tell what it waits for, and is left out")
+    return None
 
 
 def _decide(

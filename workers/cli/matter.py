@@ -6,7 +6,7 @@ from typing import Any
 from activities.canonical import sha256_hex
 from activities.edges import strict_json
 from workers.cli.exits import CommandError
-from workers.cli.output import console, print_pairs
+from workers.cli.output import console, print_pairs, print_text
 from workers.cli.session import Session, fetch
 from workers.cli.watching import describe_waiting
 
@@ -86,7 +86,7 @@ def print_matter(matter: dict[str, Any], *, brief: bool = False) -> None:
         print_pairs("policy, in brief", _policy_in_brief(matter["policy"]))
     else:
         console.print("[bold]policy[/bold]")
-        console.print(matter["policy"], markup=False)
+        print_text(matter["policy"])
 
 
 def _policy_in_brief(text: str) -> list[tuple[str, object]]:

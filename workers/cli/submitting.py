@@ -88,9 +88,9 @@ def submit(
         }
         if waves and not given:
             request["rollout"] = _rollout(waves, soak_seconds, approve_from_wave)
+        _require_valid(request)
         if key is not None and "signature" not in request:
             request["signature"] = sign(request_text(request), key=key, namespace=REQUEST_NAMESPACE)
-        _require_valid(request)
         if dry_run:
             await _preview(session, request, as_json=as_json)
         else:
@@ -105,7 +105,7 @@ def _given_request(source: Path) -> dict[str, Any] | None:
         return None
     try:
         request = json.loads(source.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CommandError(f"{source} is not a readable JSON request", Exit.WRONG_USE) from error
     if not isinstance(request, dict):
         raise CommandError(f"{source} must hold one JSON object", Exit.WRONG_USE)

@@ -4,11 +4,12 @@ import asyncio
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from workers.cli.exits import OUTCOME_EXITS, Exit
 from workers.cli.options import AsJson, Batch, SettingsFile
-from workers.cli.output import console, errors, print_json, print_pairs, print_table, shown
+from workers.cli.output import console, errors, print_json, print_pairs, print_table, printable
 from workers.cli.session import Session, run
 
 _POLL_SECONDS = 0.5
@@ -73,17 +74,21 @@ def describe_waiting(waiting: dict[str, str] | None) -> str:
     return f"{waiting['kind']} {waiting['name']}{until}".replace("  ", " ")
 
 
-async def _follow(session: Session, batch: str, until: str) -> dict[str, Any]:
-    bars = Progress(
-        TextColumn("{task.description}"),
+def bars_on(screen: Console) -> Progress:
+    """Gives the progress bar; what it describes is text, never markup."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=errors,
+        console=screen,
         transient=not console.is_terminal,
     )
-    with bars:
-        bar = bars.add_task(shown(batch), total=None)
+
+
+async def _follow(session: Session, batch: str, until: str) -> dict[str, Any]:
+    with bars_on(errors) as bars:
+        bar = bars.add_task(printable(batch), total=None)
         while True:
             answer = await session.status(batch)
             counts = answer["counts"]
@@ -92,7 +97,7 @@ async def _follow(session: Session, batch: str, until: str) -> dict[str, Any]:
             note = "" if waits == "nothing" else f", waits for {waits}"
             bars.update(
                 bar,
-                description=shown(f"{batch}: {answer['stage']}{note}"),
+                description=printable(f"{batch}: {answer['stage']}{note}"),
                 completed=counts["active"] or counts["ready"],
                 total=total or None,
             )

@@ -31,6 +31,9 @@ FILES: Final = ("consolidated.xml",)
 
 _SOURCE: Final = "United Nations Security Council Consolidated List"
 _ROOT: Final = "CONSOLIDATED_LIST"
+_MARKS_MAX: Final = 2_000_000
+"""Tags and attributes, each a hundred bytes and more once read: thirty times those of the list today."""
+
 _NAME_PARTS: Final = ("FIRST_NAME", "SECOND_NAME", "THIRD_NAME", "FOURTH_NAME")
 
 
@@ -60,6 +63,8 @@ def parse_un(list_id: str, files: Mapping[str, bytes]) -> ScreeningList:
 
 
 def _root(list_id: str, content: bytes) -> Element:
+    if content.count(b"<") + content.count(b"=") > _MARKS_MAX:
+        raise ListUnreadableError(list_id, "the XML has more elements than any list may have")
     try:
         root: Element = fromstring(content, forbid_dtd=True)
     except (ParseError, ValueError, LookupError, DefusedXmlException):
@@ -124,6 +129,6 @@ def _birth_date(element: Element) -> PartialDate | None:
         first, last = _text(element, "FROM_YEAR"), _text(element, "TO_YEAR")
         if first and last and int(first) <= int(last):
             return in_years(int(first), int(last), circa=circa)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return None

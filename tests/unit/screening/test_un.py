@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from datetime import date
 from pathlib import Path
 
@@ -185,3 +186,31 @@ def test_the_published_list_cut_short_is_refused(tmp_path: Path) -> None:
     path = lists / "un-consolidated" / "consolidated.xml"
     path.write_bytes(path.read_bytes()[:-100])
     assert "cut short" in _reason(lists)
+
+
+@pytest.mark.parametrize(
+    "born",
+    ["<YEAR>99999999999999999999</YEAR>", "<YEAR>0</YEAR>", "<YEAR>-1</YEAR>", "<YEAR>\u0661\u0669</YEAR>",
+     "<FROM_YEAR>1</FROM_YEAR><TO_YEAR>10000</TO_YEAR>", "<DATE>0000-00-00</DATE>",
+     f"<YEAR>{'9' * 5000}</YEAR>"],
+    ids=["far", "zero", "minus", "digits", "span", "no date", "long"],
+)  # fmt: skip
+def test_a_birth_date_of_no_calendar_says_nothing(born: str, tmp_path: Path) -> None:
+    """A year that no calendar holds damps no match, and keeps nobody off the list."""
+    listed = load_list("un-consolidated", _folder(tmp_path, _xml(PERSON.format(born=born))))
+    assert len(listed.entries) == 2
+    assert all(found.first.year == 19 for found in listed.entries[0].birth_dates)
+
+
+@pytest.mark.parametrize("filler", ["<a/>", '<a b=""/>'], ids=["elements", "attributes"])
+def test_xml_of_more_elements_than_memory_is_refused_unread(filler: str, tmp_path: Path) -> None:
+    """Small marks become large objects: they are counted before any is made."""
+    began = time.monotonic()
+    assert _reason(_folder(tmp_path, _xml(filler * 2_000_001))).startswith("the XML has more elements")
+    assert time.monotonic() - began < 2
+
+
+def test_xml_nested_without_end_is_refused(tmp_path: Path) -> None:
+    """Depth ends neither the reader nor the worker."""
+    reason = _reason(_folder(tmp_path, "<a>" * 300_000 + "</a>" * 300_000))
+    assert reason == "the XML is not a consolidated list"

@@ -1,0 +1,1 @@
+"""Text that strangers wrote, in every place a stranger can write into."""
