@@ -87,11 +87,12 @@ def _activity(_: Event, fields: Event) -> str:
 
 
 def _child(_: Event, fields: Event) -> str:
-    stage = fields["workflowId"].split("/")[1:2] or ["?"]
+    parts = str(fields["workflowId"]).split("/")
     policies = (fields.get("parentClosePolicy", ""), fields.get("workflowIdReusePolicy", ""))
     told = ", ".join(re.sub(r"^[A-Z_]*POLICY_", "", policy).lower() for policy in policies)
     name, queue = fields["workflowType"]["name"], fields["taskQueue"]["name"]
-    return f"child {name} {stage[0]} on {queue}: {told}; {_timeouts(fields)}; {_retries(fields)}"
+    which = parts[1] if name == "ProvisionShard" else parts[0]
+    return f"child {name} {which} on {queue}: {told}; {_timeouts(fields)}; {_retries(fields)}"
 
 
 def _timer(event: Event, fields: Event) -> str:

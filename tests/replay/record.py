@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
 from activities.store.database import Database
@@ -24,6 +25,9 @@ from tests.integration.batch.office import QUEUE, Office, all_of, waits_at
 from tests.patience import Patience
 from tests.replay.fingerprint import HISTORIES, write_fingerprints
 from tests.replay.neutral import neutral
+from tests.waiting import eventually_async
+from workers.schedules import SWEEPER
+from workflows.undo_batch import undo_id
 
 STATE: Final = Path("/var/tmp/walletworks-replay")  # noqa: S108 - a neutral name, wiped when done
 
@@ -94,6 +98,17 @@ async def cancelled(office: Office, batch_id: str) -> None:
     await office.until_ended(batch_id)
 
 
+async def terminated(office: Office, batch_id: str) -> None:
+    """Is terminated once its first wave is active, and undone by the sweeper."""
+    handle = await office.start(office.request(batch_id, jurisdiction="SG", rollout=WAVES))
+    await office.pass_gates(batch_id, "compliance", "issuance")
+    await office.at_gate(batch_id, "wave/2")
+    await handle.terminate("nobody waits for it any more")
+    await office.client.get_schedule_handle(SWEEPER).trigger()
+    await eventually_async(lambda: _is_known(office.client, undo_id(batch_id)), 90, what="its undoing")
+    await office.handle(undo_id(batch_id)).result()
+
+
 async def refused(office: Office, batch_id: str) -> None:
     """Asks for what the policy does not allow."""
     await office.start(office.request(batch_id, purpose="institutional"))
@@ -114,7 +129,8 @@ async def continued(office: Office, batch_id: str) -> None:
 
 
 SCENES: Final[tuple[Scene, ...]] = (
-    *(completed, rejected, rejected_after_derivation, rolled_back, expired, cancelled, refused, invalid),
+    *(completed, rejected, rejected_after_derivation, rolled_back, expired, cancelled, terminated),
+    *(refused, invalid),
 )
 
 
@@ -153,11 +169,28 @@ async def _write_histories(client: Client, batch_id: str, target: Path) -> None:
 
 
 async def histories(client: Client, batch_id: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-    """The histories of a batch from its first run on, of its shards and of its later runs, by name."""
+    """The histories of a batch by name: all its runs', their shards', and its undoing's."""
     newest = await client.get_workflow_handle(batch_id).describe()
     first_run = newest.raw_description.workflow_execution_info.first_run_id
     async for found in _histories(client, batch_id, batch_id, first_run):
         yield found
+    if await _is_known(client, undo_id(batch_id)):
+        undoing = await client.get_workflow_handle(undo_id(batch_id)).describe()
+        async for found in _histories(client, f"{batch_id}-undo", undoing.id, undoing.run_id):
+            yield found
+        assert undoing.parent_id, "a sweep starts it"
+        sweep = client.get_workflow_handle(undoing.parent_id, run_id=undoing.parent_run_id)
+        yield f"{batch_id}-sweep", json.loads((await sweep.fetch_history()).to_json())
+
+
+async def _is_known(client: Client, workflow_id: str) -> bool:
+    try:
+        await client.get_workflow_handle(workflow_id).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return False
+    return True
 
 
 async def _histories(
