@@ -40,6 +40,15 @@ _ANSWER_SECONDS = 60
 _CONNECT_SECONDS = 5
 """How long a server that accepts connections and says nothing is listened to."""
 
+_UNANSWERED = frozenset(
+    {RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.FAILED_PRECONDITION}
+)
+
+_SUSPENDED = (
+    "the batch is suspended: the workers' release cannot go on with it; nothing is lost, and it goes on by"
+    " itself under a release that can (`temporal workflow show --workflow-id {}` tells where it stands)"
+)
+
 _READ_TIMEOUT = timedelta(minutes=10)
 _CLAIM_TIMEOUT = timedelta(seconds=20)
 
@@ -56,10 +65,19 @@ class Session:
         return self.client.get_workflow_handle(batch_id, result_type=dict)
 
     async def status(self, batch_id: str) -> dict[str, Any]:
-        """Gives the answer of the query `status`."""
-        answer: dict[str, Any] = await self.batch(batch_id).query(
-            "status", {}, result_type=dict, rpc_timeout=_CLAIM_TIMEOUT
-        )
+        """Gives the answer of the query `status`.
+
+        Raises: CommandError when the workers' build cannot go on with the batch.
+        """
+        batch = self.batch(batch_id)
+        try:
+            answer: dict[str, Any] = await batch.query(
+                "status", {}, result_type=dict, rpc_timeout=_CLAIM_TIMEOUT
+            )
+        except RPCError as error:
+            if error.status in _UNANSWERED and await _is_suspended(batch):
+                raise CommandError(_SUSPENDED.format(batch_id), Exit.UNREACHABLE) from error
+            raise
         return answer
 
     async def send(self, batch_id: str, update: str, message: dict[str, Any]) -> dict[str, Any]:
@@ -89,6 +107,12 @@ class Session:
             retry_policy=RetryPolicy(maximum_attempts=3),
         )
         return given
+
+
+async def _is_suspended(batch: WorkflowHandle[Any, Any]) -> bool:
+    """Tells whether the workers fail to go on with a batch: its next task has been tried before."""
+    described = await batch.describe(rpc_timeout=_CLAIM_TIMEOUT)
+    return bool(described.raw_description.pending_workflow_task.attempt > 1)
 
 
 def run(work: Callable[[Session], Awaitable[Gives]], *, settings_path: Path | None) -> Gives:
