@@ -6,7 +6,8 @@ Reads sources only through `Sources`; personal data goes into the store sealed a
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, cast, delete, exists, select
+from sqlalchemy.dialects.postgresql import JSONB
 from temporalio import activity
 
 from activities.clients.object_store import ObjectStore
@@ -22,11 +23,15 @@ from activities.personal_data import BatchDataKey, SubjectVault, keep_wrapped_ke
 from activities.policy.folder import read_policy
 from activities.store import audit
 from activities.store.database import Database, hold_fence
-from activities.store.tables import plans, subjects
+from activities.store.locks import lock
+from activities.store.tables import audit_entries, plans, subjects
 from activities.trust.mounted import mounted_trust
 
 CUSTODY_OFFERED = ("custodial",)
 """Custody modes this version provisions."""
+
+UNDONE = "undo.intake"
+"""The record of the undoing: one a batch."""
 
 
 class IntakeActivities(Intake):
@@ -81,16 +86,19 @@ class IntakeActivities(Intake):
     def undo_intake(self, step: BatchStep) -> Undone:
         """Removes the subjects of a batch that was never planned; a planned one keeps its sealed rows.
 
-        What slices once did stays on record. Retry: nothing is left to remove.
+        What slices once did stays on record. Retry: nothing is left to remove, and nothing more is recorded.
         """
+        chain = batch_chain(step.batch_id)
         with self._database.transaction() as connection:
             batch_no = hold_fence(connection, batch_id=step.batch_id, fence=step.fence)
+            lock(connection, f"undo/{step.batch_id}")
             planned = connection.execute(select(plans.c.batch_no).where(plans.c.batch_no == batch_no))
             removed = 0
             if planned.one_or_none() is None:
                 removed = connection.execute(delete(subjects).where(subjects.c.batch_no == batch_no)).rowcount
             counts = {"subjects_removed": removed}
-            audit.append(connection, batch_chain(step.batch_id), kind="undo.intake", facts={"counts": counts})
+            if removed or not _is_recorded(connection, chain):
+                audit.append(connection, chain, kind=UNDONE, facts={"counts": counts})
         return Undone(counts=counts)
 
     def _data_key(self, step: BatchStep, so_far: StoredSoFar) -> BatchDataKey:
@@ -106,6 +114,13 @@ class IntakeActivities(Intake):
         if stored is None:
             raise IntegrityError("a batch's data key is not where it was stored", step.batch_id)
         return stored.opened_by(self._vault)
+
+
+def _is_recorded(connection: Connection, chain: str) -> bool:
+    """Whether the undoing is on record, though its caller never heard of it."""
+    undone = cast(audit_entries.c.body, JSONB).contains({"kind": UNDONE})
+    found = connection.execute(select(exists().where(audit_entries.c.chain == chain, undone)))
+    return bool(found.scalar_one())
 
 
 def _require_offered(request: BatchRequest) -> None:
