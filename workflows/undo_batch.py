@@ -1,23 +1,24 @@
 """Undoes a batch whose workflow is gone: the same steps, newest stage first, and the same kind of record."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():  # the doorway: shapes without I/O, the same in every run
-    from activities.contracts.sweeping import Sweeping, TakenOver, TakeOver
+    from activities.contracts.sweeping import TakenOver
     from activities.failures import InvalidRequestError
 
 from workflows.approval_gate import ApprovalGates
-from workflows.batch_state import BatchState, WaveState
+from workflows.batch_state import BatchState
 from workflows.endings import EndEarly, Ending, as_failure
 from workflows.leaving import Leaving
 from workflows.limits import REQUEST_BYTES_MAX
 from workflows.messages import one_object
 from workflows.renewal import Renewal
+from workflows.restoring import Restoring
 from workflows.status import Showing, status_of
 from workflows.steps import Steps
 from workflows.undoing import Undoing
@@ -44,7 +45,8 @@ class UndoBatch:
         undoing = Undoing(state, self._steps, self._publish)
         gates = ApprovalGates(state, self._steps, self._publish, Renewal(state))
         self._ending = Ending(state, self._steps, self._publish, gates)
-        self._leaving = Leaving(state, undoing, self._ending, self._publish)
+        self._restoring = Restoring(state, self._steps, gates)
+        self._leaving = Leaving(state, undoing, self._restoring, self._ending, self._publish)
 
     @workflow.query(name="status", description="The same as of the batch it undoes.")
     def status(self, *_: RawValue) -> dict[str, Any]:
@@ -54,21 +56,22 @@ class UndoBatch:
     @workflow.run
     async def run(self, *inputs: RawValue) -> dict[str, Any]:
         """Gives the batch's result; takes `{"batch_id": "B"}`."""
-        batch_id = _batch_id(inputs)
-        taken = await self._take_over(batch_id)
-        _restore(self._state, batch_id, taken)
+        self._state.batch_id = _batch_id(inputs)
+        taken = await self._take_over()
+        self._state.fence = taken.fence
         if taken.recorded_result is not None:
             await self._ending.write_record()
             return await self._ending.show_recorded(taken.recorded_result)
-        return await self._leaving.leave(EndEarly("terminated", reasons=[_REASON]), _nothing_runs)
+        result = await self._leaving.leave(EndEarly("terminated", reasons=[_REASON]), _nothing_runs)
+        if self._state.recorded:  # its own last step was in flight still, and ended it after all
+            await self._ending.write_record()
+        return result
 
-    async def _take_over(self, batch_id: str) -> TakenOver:
+    async def _take_over(self) -> TakenOver:
         try:
-            # An asynchronous activity: the checker sees the coroutine, the engine gives its result.
-            taken: Any = await self._steps.provisioning(Sweeping.take_over, TakeOver(batch_id=batch_id))
+            return await self._restoring.restore(is_own=False)
         except ActivityError as error:
             raise as_failure(error) from error
-        return cast("TakenOver", taken)
 
     async def _note_service(self, key: str, service: str) -> None:
         if service:
@@ -86,19 +89,6 @@ def _batch_id(inputs: Sequence[RawValue]) -> str:
     if workflow.info().workflow_id != undo_id(batch_id):
         raise InvalidRequestError("the workflow id must be undo/ and the batch id")
     return batch_id
-
-
-def _restore(state: BatchState, batch_id: str, taken: TakenOver) -> None:
-    """The state as far as the record knows it; how many bad rows were left out, it does not."""
-    state.batch_id, state.fence, state.request, state.plan = batch_id, taken.fence, taken.request, taken.plan
-    state.row_count = state.subject_count = taken.subject_count
-    state.evidence = taken.evidence
-    for sealed in taken.evidence.values():
-        for name, counted in (("clear", "clear"), ("cleared", "cleared"), ("refused", "not_eligible")):
-            state.counts[counted] = state.counts.get(counted, 0) + sealed.counts.get(name, 0)
-    state.waves = [WaveState(wave=each.wave, percent=each.percent, state="opening") for each in taken.waves]
-    state.gates = {standing.gate: standing for standing in taken.open_gates}
-    state.gate_until = dict.fromkeys(state.gates, "")
 
 
 async def _nothing_runs() -> None:
