@@ -30,6 +30,7 @@ _WRITES: Final[tuple[LiteralString, ...]] = (
     *("INSERT ON slices", "INSERT ON waves", "INSERT ON gates", "INSERT ON attestations"),
     *("INSERT ON audit_entries", "UPDATE ON wallets"),
 )
+_COMMITS: Final[tuple[LiteralString, ...]] = ("INSERT ON slices", "UPDATE ON batches")
 
 _INSTALL: Final = """
 CREATE SCHEMA faults;
@@ -53,8 +54,9 @@ BEGIN
     END IF;
     FOR planned IN SELECT * FROM faults.planned p WHERE p.batch_id = of_batch
         AND p.place = TG_TABLE_NAME AND written @> p.matches
+        AND (p.does = 'hold the commit') = (TG_WHEN = 'AFTER')
     LOOP
-        IF planned.does = 'hold' THEN
+        IF planned.does IN ('hold', 'hold the commit') THEN
             PERFORM pg_advisory_xact_lock_shared(7077, planned.fault);
         ELSIF nextval('faults.calls_of_' || planned.fault) > planned.times THEN
             CONTINUE;
@@ -93,10 +95,14 @@ _CALLS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A write: its table, and what the row (or an audit entry's body) holds among other things."""
+    """A write: its table, and what the row (or an audit entry's body) holds among other things.
+
+    `at_commit`: whoever is held up there has done all its work, and commits it whatever it is told meanwhile.
+    """
 
     table: str
     matches: Mapping[str, Any] = field(default_factory=dict)
+    at_commit: bool = False
 
 
 class Hold:
@@ -148,7 +154,8 @@ class Faults:
 
     def hold(self, batch_id: str, place: Place) -> Hold:
         """Holds up a write of a batch that comes later."""
-        return Hold(self, batch_id, self._plan(batch_id, place, "hold"))
+        does = "hold the commit" if place.at_commit else "hold"
+        return Hold(self, batch_id, self._plan(batch_id, place, does))
 
     def refuse(
         self, batch_id: str, place: Place, *, times: int = FOR_GOOD, sqlstate: str = REFUSED
@@ -188,6 +195,11 @@ def breaking(stack: Stack) -> Iterator[Faults]:
                 owner.execute(
                     f"CREATE TRIGGER a_fault_{number} BEFORE {write} FOR EACH ROW"
                     " EXECUTE FUNCTION faults.act()".encode()
+                )
+            for number, write in enumerate(_COMMITS):
+                owner.execute(
+                    f"CREATE CONSTRAINT TRIGGER z_fault_{number} AFTER {write}"
+                    " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION faults.act()".encode()
                 )
             yield Faults(owner)
         finally:

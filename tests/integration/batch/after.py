@@ -28,13 +28,18 @@ async def require_end(office: Office, batch_id: str, outcome: str) -> Json:
     assert status["outcome"] == outcome, status
     assert status.keys() == set(STATUS_FIELDS.split())
     assert status["counts"].keys() == set(COUNTS.split())
+    await require_nothing_open(office, batch_id, status)
+    return status
+
+
+async def require_nothing_open(office: Office, batch_id: str, status: Json) -> None:
+    """What a last status must go with, whichever workflow gives it."""
     assert (status["waiting_for"], status["stage"]) == (None, "ended")
     require_record(office, batch_id, status)
     require_no_gate_open(office, batch_id)
     require_audit(office, batch_id)
     require_bundle(office, status)
     await require_no_child_open(office, batch_id)
-    return status
 
 
 def require_record(office: Office, batch_id: str, status: Json) -> None:

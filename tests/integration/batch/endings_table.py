@@ -13,10 +13,11 @@ REJECT: Final = "reject"
 EXPIRY: Final = "expiry"
 ABORT: Final = "abort"
 CANCEL: Final = "cancel"
+TERMINATE: Final = "terminate"
 FAILURE: Final = "step fails for good"
 HEALTH: Final = "gate failed"
 ROLL_BACK: Final = "roll-back"
-WAYS: Final = (POLICY, REJECT, EXPIRY, ABORT, CANCEL, FAILURE, HEALTH, ROLL_BACK)
+WAYS: Final = (POLICY, REJECT, EXPIRY, ABORT, CANCEL, TERMINATE, FAILURE, HEALTH, ROLL_BACK)
 
 INTAKE: Final = "intake"
 REVIEW: Final = "review"
@@ -93,11 +94,14 @@ _END: Final[Mapping[str, tuple[str, str | None, str]]] = {
     EXPIRY: ("expired", "expired", "COMPLETED"),
     ABORT: ("aborted", "aborted", "COMPLETED"),
     CANCEL: ("cancelled", "cancelled", "CANCELED"),
+    TERMINATE: ("aborted", "terminated", "TERMINATED"),
     FAILURE: ("failed", "failed", "FAILED"),
     HEALTH: ("rolled_back", "rolled_back", "COMPLETED"),
     ROLL_BACK: ("rolled_back", "aborted", "COMPLETED"),
 }
-"""Outcome, cause and workflow status of a way out; once a wallet was active a decision rolls back."""
+"""Outcome, cause and workflow status of a way out; once a wallet was active most roll back."""
+
+_ROLLS_BACK: Final = frozenset({REJECT, EXPIRY, TERMINATE})
 
 
 def _case(
@@ -114,7 +118,7 @@ def _case(
     return Case(
         stage=stage,
         way=way,
-        outcome="rolled_back" if frozen and way in {REJECT, EXPIRY} else outcome,
+        outcome="rolled_back" if frozen and way in _ROLLS_BACK else outcome,
         cause=cause,
         workflow=workflow,
         wallets={state: count for state, count in counted.items() if count},
@@ -130,6 +134,7 @@ def _too_late(way: str) -> Case:
         way=way,
         outcome="completed",
         cause=None,
+        workflow="TERMINATED" if way == TERMINATE else "COMPLETED",
         wallets={"active": 5},
         accounts=("kept",),
         fence=1,
@@ -148,20 +153,20 @@ def _alike(
     return tuple(_case(stage, way, undone, frozen=frozen, revoked=revoked, account=account) for way in ways)
 
 
-_BY_MESSAGE: Final = (REJECT, EXPIRY, ABORT, CANCEL)
-_AFTER_THE_PIVOT: Final = (REJECT, EXPIRY, ROLL_BACK, CANCEL)
+_FROM_OUTSIDE: Final = (REJECT, EXPIRY, ABORT, CANCEL, TERMINATE)
+_AFTER_THE_PIVOT: Final = (REJECT, EXPIRY, ROLL_BACK, CANCEL, TERMINATE)
 
 CASES: Final[tuple[Case, ...]] = (
     # Where no gate is open a reject or an expiry is that of the resume gate of a pause.
-    *_alike(INTAKE, (CANCEL, FAILURE), _NOTHING_MADE),
-    *_alike(REVIEW, (POLICY, *_BY_MESSAGE, FAILURE), _NOTHING_MADE),
-    *_alike(SCREENING, (*_BY_MESSAGE, FAILURE), _NOTHING_MADE),
+    *_alike(INTAKE, (CANCEL, TERMINATE, FAILURE), _NOTHING_MADE),
+    *_alike(REVIEW, (POLICY, *_FROM_OUTSIDE, FAILURE), _NOTHING_MADE),
+    *_alike(SCREENING, (*_FROM_OUTSIDE, FAILURE), _NOTHING_MADE),
     # One of the five is held.
-    *_alike(ISSUANCE, (*_BY_MESSAGE, FAILURE), _HOLDS_OPEN),
-    *_alike(DERIVATION, _BY_MESSAGE, _DERIVED, revoked=5, account="burned"),
+    *_alike(ISSUANCE, (*_FROM_OUTSIDE, FAILURE), _HOLDS_OPEN),
+    *_alike(DERIVATION, _FROM_OUTSIDE, _DERIVED, revoked=5, account="burned"),
     _case(DERIVATION, FAILURE, _DERIVED, account="burned"),
-    *_alike(GATE_1, (*_BY_MESSAGE, FAILURE), _DERIVED, revoked=5, account="burned"),
-    *_alike(OPENING_1, _BY_MESSAGE, _PARTLY_ACTIVE, revoked=5, account="burned"),
+    *_alike(GATE_1, (*_FROM_OUTSIDE, FAILURE), _DERIVED, revoked=5, account="burned"),
+    *_alike(OPENING_1, _FROM_OUTSIDE, _PARTLY_ACTIVE, revoked=5, account="burned"),
     _case(OPENING_1, FAILURE, _DERIVED, revoked=5, account="burned"),
     # A slice in flight commits before the fence is raised: what it activated is frozen.
     *_alike(WAVE_1, _AFTER_THE_PIVOT, _PARTLY_ACTIVE, frozen=1, revoked=4, account="kept"),
@@ -173,10 +178,10 @@ CASES: Final[tuple[Case, ...]] = (
     _case(WAVE_2, FAILURE, _PARTLY_ACTIVE, frozen=1, revoked=4, account="kept"),
     _case(WAVE_2, HEALTH, _PARTLY_ACTIVE, frozen=4, revoked=1, account="kept"),
     # One of the five was held; whoever is cleared late has a wallet that waits for its wave.
-    *_alike(LATE, (ROLL_BACK, CANCEL), _LATE_HOLDS, frozen=4, account="kept"),
+    *_alike(LATE, (ROLL_BACK, CANCEL, TERMINATE), _LATE_HOLDS, frozen=4, account="kept"),
     *_alike(LATE, (REJECT, EXPIRY, HEALTH), _PARTLY_ACTIVE, frozen=4, revoked=1, account="kept"),
     _case(LATE, FAILURE, _ALL_ACTIVE, frozen=4, account="kept"),
-    *(_too_late(way) for way in (CANCEL, FAILURE, ROLL_BACK)),
+    *(_too_late(way) for way in (CANCEL, TERMINATE, FAILURE, ROLL_BACK)),
 )
 
 _NO_GATE_YET: Final = "no gate is open before there is a plan"
@@ -209,4 +214,47 @@ IMPOSSIBLE: Final[tuple[Impossible, ...]] = (
     Impossible(stage=RECORD, way=HEALTH, reason="every wave has passed"),
     Impossible(stage=RECORD, way=REJECT, reason="every gate is passed, and messages are refused"),
     Impossible(stage=RECORD, way=EXPIRY, reason="nobody is waited for"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compensation:
+    """A step that must not fail, and how it fails for a while: refused by the store, or the store away.
+
+    `waits_for` is the kind of what `status` shows meanwhile.
+    """
+
+    step: str
+    waits_for: str
+    fails_by: str = "refused"
+
+    @property
+    def id(self) -> str:
+        """The name of the test."""
+        return f"{self.step}-{self.fails_by}"
+
+
+UNDONE_WITH_EVERYTHING: Final = Case(
+    stage=GATE_2,
+    way=ROLL_BACK,
+    outcome="rolled_back",
+    cause="aborted",
+    wallets={"frozen": 1, "revoked": 8},
+    accounts=("kept",),
+    undone=UNDOING,
+)
+"""What is left of ten subjects, one of them held, behind a wave of two: every stage has to be undone."""
+
+COMPENSATIONS: Final[tuple[Compensation, ...]] = (
+    Compensation(step="raise_fence", waits_for="compensation"),
+    Compensation(step="undo_activation", waits_for="compensation"),
+    Compensation(step="undo_derivation", waits_for="compensation"),
+    Compensation(step="undo_screening", waits_for="compensation"),
+    Compensation(step="undo_intake", waits_for="compensation"),
+    Compensation(step="close_gate", waits_for="record"),
+    Compensation(step="close_shards", waits_for="record"),
+    Compensation(step="finish_batch", waits_for="record"),
+    Compensation(step="attest_head", waits_for="record"),
+    Compensation(step="raise_fence", waits_for="service", fails_by="away"),
+    Compensation(step="undo_derivation", waits_for="service", fails_by="away"),
 )

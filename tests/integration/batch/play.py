@@ -1,13 +1,14 @@
 """Plays one row of the table of endings: to its stage, out of it its way, and gives what it left."""
 
+import contextlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
 from tests.integration.batch import endings_table as table
@@ -20,15 +21,22 @@ from tests.waiting import eventually_async
 EXPIRY: Final = timedelta(days=8)
 """Longer than any gate waits."""
 
+SWEEPER: Final = "walletworks-sweeper"
 LATE_GATE: Final = "wave/3"
 _SETTLES: Final = frozenset({table.REJECT, table.EXPIRY, table.FAILURE, table.HEALTH})
+_CUTS: Final = frozenset({table.ABORT, table.CANCEL, table.TERMINATE})
 _UNHELD: Final = frozenset({table.POLICY, table.FAILURE, table.HEALTH})
 
 
 _OPEN_GATE: Final = (
     "SELECT 1 FROM gates JOIN batches USING (batch_no)"
-    " WHERE batch_id = :id AND gate = :gate AND gates.outcome IS NULL"
+    " WHERE batch_id = :id AND gate = :what AND gates.outcome IS NULL"
 )
+_COMES_BEFORE: Final = {
+    "soak": "SELECT 1 FROM waves JOIN batches USING (batch_no) WHERE batch_id = :id AND wave = 1",
+    "hold": "SELECT 1 FROM waves JOIN batches USING (batch_no) WHERE batch_id = :id AND wave = 2",
+}
+"""What the store holds by the time a batch waits for something: asked first, it costs no worker time."""
 
 
 @dataclass(kw_only=True)
@@ -46,6 +54,11 @@ class Play:
         """How the case's stage is reached."""
         return SCENES[self.case.stage]
 
+    @property
+    def ended_by(self) -> str:
+        """The workflow that reports the end: a terminated one's is the sweeper's."""
+        return f"undo/{self.batch_id}" if self.case.way == table.TERMINATE else self.batch_id
+
     async def to_the_end(self) -> None:
         """Brings the batch to its stage and out of it; returns when its workflow has closed."""
         await self._prepare()
@@ -53,10 +66,8 @@ class Play:
         async with self._held() as hold:
             await self._arrive(hold)
             await self._leave(hold)
-        try:
-            await self.office.handle(self.batch_id).result()
-        except WorkflowFailureError:
-            """How it closed is looked up afterwards."""
+        with contextlib.suppress(WorkflowFailureError):  # how it closed is looked up afterwards
+            await self.office.handle(self.ended_by).result()
 
     async def _prepare(self) -> None:
         if self.case.way == table.FAILURE:
@@ -66,8 +77,10 @@ class Play:
         if self.case.way == table.HEALTH:
             assert self.scene.activates is not None
             self.faults.leave_out(self.batch_id, self.scene.activates)
-        if self.scene.works is not None and self.case.way not in _UNHELD:
-            self._hold = self.faults.hold(self.batch_id, self.scene.works)
+        cut = self.scene.cut_at if self.case.way in _CUTS else None
+        place = cut or self.scene.works
+        if place is not None and self.case.way not in _UNHELD:
+            self._hold = self.faults.hold(self.batch_id, place)
 
     async def _start(self) -> None:
         changes = {"purpose": "institutional"} if self.case.way == table.POLICY else {}
@@ -78,7 +91,7 @@ class Play:
             starter = self.office.client
         await starter.start_workflow("ProvisionBatch", request, id=self.batch_id, task_queue=QUEUE)
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def _held(self) -> AsyncIterator[Hold | None]:
         try:
             yield self._hold
@@ -92,7 +105,7 @@ class Play:
 
     async def _arrive(self, hold: Hold | None) -> None:
         for gate in self.scene.signs:
-            await self._until_open(gate)
+            await self._until_stored(gate)
             await self.office.pass_gate(self.batch_id, gate)
         if hold is not None:
             await hold.taken()
@@ -123,6 +136,11 @@ class Play:
             case table.ABORT | table.ROLL_BACK:
                 await self._abort()
                 await self._work_in_flight_is_left(hold)
+            case table.TERMINATE:
+                await self.office.handle(self.batch_id).terminate("cut off by a test")
+                await self._until_swept()
+                if hold is not None:
+                    await hold.fence_is_being_raised()
             case table.REJECT:
                 await self._reject()
             case table.EXPIRY:
@@ -130,6 +148,24 @@ class Play:
         if self.case.stage == table.SOAK_1 and self.case.way in {table.REJECT, table.FAILURE, table.HEALTH}:
             self._let_go()
             await self._forward(timedelta(seconds=2 * HOUR))
+
+    async def _until_swept(self) -> None:
+        """Sweeps, again where a sweep was under way that had looked already."""
+
+        async def look() -> bool:
+            await self.office.client.get_schedule_handle(SWEEPER).trigger()
+            with contextlib.suppress(AssertionError):
+                await eventually_async(self._is_being_undone, 5)
+            return await self._is_being_undone()
+
+        await eventually_async(look, ENDS_WITHIN, what=f"{self.batch_id}: the sweeper")
+
+    async def _is_being_undone(self) -> bool:
+        try:
+            await self.office.handle(self.ended_by).describe()
+        except RPCError:
+            return False
+        return True
 
     async def _abort(self) -> None:
         if self.case.stage != table.RECORD:
@@ -177,20 +213,17 @@ class Play:
         ended = not await self._skipper().fast_forward(self.office.handle(self.batch_id), by)
         assert ended, "the batch goes on"
 
-    async def _until_open(self, gate: str) -> None:
-        """Asks the store first: a query would be one more task for the worker each time."""
-
-        async def look() -> bool:
-            return bool(self.office.rows(_OPEN_GATE, id=self.batch_id, gate=gate))
-
-        await eventually_async(look, ENDS_WITHIN, what=f"{self.batch_id}: gate {gate}")
-
     async def _until_waiting(self, what: str) -> None:
-        if what not in {"soak", "hold"}:
-            await self._until_open(what)
-
         def waits(status: Json) -> bool:
             waiting = status["waiting_for"] or {}
             return what in {waiting.get("kind"), waiting.get("name")}
 
+        await self._until_stored(what)
         await self.office.until(self.batch_id, waits, what=f"waiting for {what}")
+
+    async def _until_stored(self, what: str) -> None:
+        async def look() -> bool:
+            sql = _COMES_BEFORE.get(what, _OPEN_GATE)
+            return bool(self.office.rows(sql, id=self.batch_id, what=what))
+
+        await eventually_async(look, ENDS_WITHIN, what=f"{self.batch_id}: {what}")

@@ -1,4 +1,7 @@
-"""Every stage times every way to end early, one test a row: the batches run side by side from the start."""
+"""Every stage times every way to end early, and every compensation that fails for a while: one test a row.
+
+The batches run side by side from the start; each one's failure is its own test's.
+"""
 
 import asyncio
 import re
@@ -8,15 +11,36 @@ from typing import Final, cast
 
 import pytest
 
-from tests.integration.batch.after import require_end
-from tests.integration.batch.endings_table import CASES, IMPOSSIBLE, STAGES, UNDOING, WAYS, Case, Impossible
-from tests.integration.batch.office import Json, Office
+from tests.integration.batch.after import require_end, require_nothing_open
+from tests.integration.batch.endings_table import (
+    CASES,
+    COMPENSATIONS,
+    IMPOSSIBLE,
+    STAGES,
+    TERMINATE,
+    UNDOING,
+    UNDONE_WITH_EVERYTHING,
+    WAYS,
+    Case,
+    Compensation,
+    Impossible,
+)
+from tests.integration.batch.office import ENDS_WITHIN, Json, Office, waits_at
 from tests.integration.batch.play import Play
-from tests.integration.breaking import Faults, breaking
+from tests.integration.batch.scenes import GATED_SECOND_WAVE, place_of
+from tests.integration.breaking import AWAY, REFUSED, Faults, Refusal, breaking
+from tests.waiting import eventually_async
 
 AT_ONCE: Final = 8
 """Batches under way: more would only wait for each other on two cores."""
 
+QUICK_TRIES: Final = 3
+"""Tries the engine makes by itself on either queue before an outage is shown: three or five."""
+
+TRIES: Final = {REFUSED: 2, AWAY: 6}
+"""How often a compensation fails."""
+
+Row = Case | Compensation
 Ended = dict[str, "asyncio.Task[Json]"]
 
 
@@ -29,14 +53,23 @@ def faults(office: Office) -> Iterator[Faults]:
 
 @pytest.fixture(scope="module")
 async def ended(request: pytest.FixtureRequest, office: Office, faults: Faults) -> AsyncIterator[Ended]:
-    """Starts the chosen rows in their order; each one's failure is kept for its own test."""
+    """Starts the chosen rows, those that take longest first; gives each one's last status to come."""
     chosen = [
-        cast("Case", item.callspec.params["case"])
+        cast("Row", item.callspec.params["row"])
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.path == request.path and hasattr(item, "callspec")
     ]
     turns = asyncio.Semaphore(AT_ONCE)
-    tasks = {case.id: asyncio.create_task(_played(case, office, faults, turns)) for case in chosen}
+    tasks = {
+        row.id: asyncio.create_task(_undone_late(row, office, faults))
+        for row in chosen
+        if isinstance(row, Compensation)
+    }
+    tasks |= {
+        row.id: asyncio.create_task(_played(row, office, faults, turns))
+        for row in chosen
+        if isinstance(row, Case)
+    }
     yield tasks
     for task in tasks.values():
         task.cancel()
@@ -47,7 +80,38 @@ async def _played(case: Case, office: Office, faults: Faults, turns: asyncio.Sem
     async with turns:
         play = Play(office=office, faults=faults, case=case, batch_id=office.new_id("ending"))
         await play.to_the_end()
-        return await require_end(office, play.batch_id, case.outcome)
+        if case.way != TERMINATE:
+            return await require_end(office, play.batch_id, case.outcome)
+        status = await office.status(play.ended_by)
+        await require_nothing_open(office, play.batch_id, status)
+        return status
+
+
+async def _undone_late(row: Compensation, office: Office, faults: Faults) -> Json:
+    """Fails one step of the undoing for a while; nothing that looks like an end is seen meanwhile."""
+    batch_id = office.new_id("undoing")
+    await office.start(office.request(batch_id, subjects=10, held=1, **GATED_SECOND_WAVE))
+    await office.pass_gate(batch_id, "compliance")
+    await office.at_gate(batch_id, "wave/2")
+    sqlstate = AWAY if row.fails_by == "away" else REFUSED
+    refusal = faults.refuse(batch_id, place_of(row.step, batch_id), times=TRIES[sqlstate], sqlstate=sqlstate)
+    await office.abort(batch_id)
+    await _until_calls(refusal, min(TRIES[sqlstate], QUICK_TRIES))
+    name = "database" if row.waits_for == "service" else row.step
+    seen = await office.until(batch_id, lambda status: waits_at(status, name), what=f"waiting for {name}")
+    assert seen["waiting_for"]["kind"] == row.waits_for
+    running = await office.handle(batch_id).describe()
+    assert running.close_time is None
+    await office.handle(batch_id).result()
+    assert refusal.calls() == TRIES[sqlstate] + 1
+    return await require_end(office, batch_id, UNDONE_WITH_EVERYTHING.outcome)
+
+
+async def _until_calls(refusal: Refusal, calls: int) -> None:
+    async def look() -> bool:
+        return refusal.calls() >= calls
+
+    await eventually_async(look, ENDS_WITHIN, what=f"{calls} tries")
 
 
 def test_each_combination_is_a_case_or_a_named_impossibility() -> None:
@@ -58,12 +122,23 @@ def test_each_combination_is_a_case_or_a_named_impossibility() -> None:
     assert all(row.reason for row in IMPOSSIBLE)
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
-async def test_batch_left_at_a_stage_ends_as_the_table_says(case: Case, office: Office, ended: Ended) -> None:
+@pytest.mark.parametrize("row", CASES, ids=[case.id for case in CASES])
+async def test_batch_left_at_a_stage_ends_as_the_table_says(row: Case, office: Office, ended: Ended) -> None:
     """At the end stands what the design names, one record of the undoing, and nothing in between."""
-    status = await ended[case.id]
+    await _require_left(office, await ended[row.id], row)
+
+
+@pytest.mark.parametrize("row", COMPENSATIONS, ids=[row.id for row in COMPENSATIONS])
+async def test_compensation_that_fails_for_a_while_is_waited_for(
+    row: Compensation, office: Office, ended: Ended
+) -> None:
+    """`status` says what the batch waits for, no end is reported before, and then all is undone once."""
+    await _require_left(office, await ended[row.id], UNDONE_WITH_EVERYTHING)
+
+
+async def _require_left(office: Office, status: Json, case: Case) -> None:
     batch_id = status["batch_id"]
-    assert status["cause"] == case.cause
+    assert (status["outcome"], status["cause"]) == (case.outcome, case.cause)
     closed = (await office.handle(batch_id).describe()).status
     assert closed is not None
     assert closed.name == case.workflow
