@@ -19,16 +19,16 @@ STARTS_WITHIN = 30
 
 
 class WorkerProgram:
-    """One `python -m workers ROLE` with its log."""
+    """One `python -m workers ROLE` with its log; `code` is the folder of the release it runs."""
 
-    def __init__(self, role: str, settings: Path, *, name: str = "") -> None:
+    def __init__(self, role: str, settings: Path, *, name: str = "", code: Path = REPOSITORY) -> None:
         self.port = ports.choose(set())
         self.log = settings.with_name(f"{name or role}-{self.port}.log")
         variables = {"WALLETWORKS_SETTINGS": str(settings), "WALLETWORKS_HEALTH_PORT": str(self.port)}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "workers", role],
-                cwd=REPOSITORY,
+                cwd=code,
                 env={"PATH": os.defpath, **variables},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -12,6 +12,9 @@ from urllib.parse import unquote, urlparse
 from uuid import uuid4
 
 from opentelemetry import trace
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import (
     ActivityFailureError,
     Client,
@@ -50,7 +53,11 @@ _SUSPENDED = (
 )
 
 _READ_TIMEOUT = timedelta(minutes=10)
+_QUICK_TIMEOUT = timedelta(seconds=3)
 _CLAIM_TIMEOUT = timedelta(seconds=20)
+
+_NEWEST_EVENTS = 50
+"""Among these stands how the last workflow task ended, unless many messages came after it."""
 
 
 class Session:
@@ -70,15 +77,33 @@ class Session:
         Raises: CommandError when the workers' build cannot go on with the batch.
         """
         batch = self.batch(batch_id)
-        try:
-            answer: dict[str, Any] = await batch.query(
-                "status", {}, result_type=dict, rpc_timeout=_CLAIM_TIMEOUT
-            )
-        except RPCError as error:
-            if error.status in _UNANSWERED and await _is_suspended(batch):
-                raise CommandError(_SUSPENDED.format(batch_id), Exit.UNREACHABLE) from error
-            raise
+        for patience in (_QUICK_TIMEOUT, _CLAIM_TIMEOUT):
+            try:
+                answer: dict[str, Any] = await batch.query(
+                    "status", {}, result_type=dict, rpc_timeout=patience
+                )
+            except RPCError as error:
+                if error.status not in _UNANSWERED or patience == _CLAIM_TIMEOUT:
+                    raise
+                if await self._is_suspended(batch_id):
+                    raise CommandError(_SUSPENDED.format(batch_id), Exit.UNREACHABLE) from error
+            else:
+                break
         return answer
+
+    async def _is_suspended(self, batch_id: str) -> bool:
+        """Tells whether the workers failed to go on with a batch, and have not gone on since."""
+        history = await self.client.workflow_service.get_workflow_execution_history_reverse(
+            GetWorkflowExecutionHistoryReverseRequest(
+                namespace=self.client.namespace,
+                execution=WorkflowExecution(workflow_id=batch_id),
+                maximum_page_size=_NEWEST_EVENTS,
+            ),
+            timeout=_CLAIM_TIMEOUT,
+        )
+        failed = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
+        ends = {failed, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED}
+        return next((e.event_type for e in history.history.events if e.event_type in ends), None) == failed
 
     async def send(self, batch_id: str, update: str, message: dict[str, Any]) -> dict[str, Any]:
         """Sends an update and gives its answer.
@@ -107,12 +132,6 @@ class Session:
             retry_policy=RetryPolicy(maximum_attempts=3),
         )
         return given
-
-
-async def _is_suspended(batch: WorkflowHandle[Any, Any]) -> bool:
-    """Tells whether the workers fail to go on with a batch: its next task has been tried before."""
-    described = await batch.describe(rpc_timeout=_CLAIM_TIMEOUT)
-    return bool(described.raw_description.pending_workflow_task.attempt > 1)
 
 
 def run(work: Callable[[Session], Awaitable[Gives]], *, settings_path: Path | None) -> Gives:
