@@ -55,9 +55,9 @@ class Patience:
         except RPCError as error:
             return self._nothing_if_away(error)
 
-    async def carry_through(self) -> Json:
+    async def carry_through(self, *, within: float = ENDS_WITHIN) -> Json:
         """Signs whatever is asked for until the batch has ended; gives its last status."""
-        return await eventually_async(self._ended, ENDS_WITHIN, what="the batch's end") or {}
+        return await eventually_async(self._ended, within, what="the batch's end") or {}
 
     async def _ended(self) -> Json | None:
         """The last status of an ended batch; one that has not ended gets what it waits for."""

@@ -38,6 +38,7 @@ class Stack:
         vault = os.environ.get("VAULT_ADDR", "") if os.environ.get("VAULT_TOKEN") else ""
         self.openbao = OpenBao(self._folder, elsewhere=vault)
         self._workers = workers_of(self._folder)
+        self._staffed_by: Path | None = None
 
     @property
     def state_dir(self) -> Path:
@@ -115,6 +116,15 @@ class Stack:
     def workers(self) -> tuple[WorkerProcess, ...]:
         """The two workers, which run beside the servers when they were started."""
         return self._workers
+
+    def staff(self, *, settings: Path) -> None:
+        """Lets the workers that are started from now on read another settings file than the stack's own."""
+        self._staffed_by = settings
+        self._workers = workers_of(self._folder, settings=settings)
+
+    def understudy(self, role: str) -> WorkerProcess:
+        """Gives a second worker of a role, by the same settings; whoever starts it ends it."""
+        return WorkerProcess(role, self._folder, copy=2, settings=self._staffed_by)
 
     def start_workers(self) -> dict[str, bool]:
         """Starts both workers; gives for each whether it was started now.

@@ -4,6 +4,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from infra.devstack import ports
 from infra.devstack.errors import StackError
@@ -31,8 +32,11 @@ class WorkerStatus:
 class WorkerProcess:
     """One worker of one role; several of a role may run, each under a name of its own."""
 
-    def __init__(self, role: str, folder: StateFolder, *, copy: int = 1) -> None:
+    def __init__(
+        self, role: str, folder: StateFolder, *, copy: int = 1, settings: Path | None = None
+    ) -> None:
         self.role = role
+        self._settings = settings or folder.settings_path
         self.name = f"{role}-worker" if copy == 1 else f"{role}-worker-{copy}"
         self.process = ServerProcess(self.name, folder)
         self._folder = folder
@@ -57,7 +61,7 @@ class WorkerProcess:
         if fresh:
             self._folder.settle_ports((self.name,))
             variables = [
-                f"WALLETWORKS_SETTINGS={self._folder.settings_path}",
+                f"WALLETWORKS_SETTINGS={self._settings}",
                 f"WALLETWORKS_HEALTH_PORT={self.port}",
             ]
             command = ["/usr/bin/env", *variables, sys.executable, "-m", "workers", self.role]
@@ -106,6 +110,6 @@ class WorkerProcess:
         return str(answer.body.get("state", "")) if answer else ""
 
 
-def workers_of(folder: StateFolder) -> tuple[WorkerProcess, ...]:
-    """Gives the stack's two workers."""
-    return tuple(WorkerProcess(role, folder) for role in ROLES)
+def workers_of(folder: StateFolder, *, settings: Path | None = None) -> tuple[WorkerProcess, ...]:
+    """Gives the stack's two workers; `settings` is another file than the stack's own."""
+    return tuple(WorkerProcess(role, folder, settings=settings) for role in ROLES)

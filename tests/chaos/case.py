@@ -1,7 +1,7 @@
 """One ended batch as its store shows it: what the invariants look at."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -13,7 +13,10 @@ from infra.demo.staging import Stage
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """`connection` gives rows by name; the key service is reached as custody reaches it."""
+    """`connection` gives rows by name; the key service is reached as custody reaches it.
+
+    `received` is what the receiver of announcements has: by event id, the digests of what came under it.
+    """
 
     connection: "psycopg.Connection[Any]"
     batch_id: str
@@ -21,6 +24,7 @@ class Case:
     subject_count: int
     key_service: KeyServiceAddress
     stage: Stage
+    received: Mapping[str, set[str]]
 
     def rows(self, sql: LiteralString, **values: Any) -> list[Any]:
         """Rows of the store; `%(batch)s` is the batch's number, `%(chain)s` its own audit chain."""

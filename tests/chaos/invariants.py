@@ -165,6 +165,38 @@ def counts_agree(case: Case) -> Iterator[str]:
         yield "the told counts do not add up to the subjects"
 
 
+def every_active_wallet_was_derived_twice(case: Case) -> Iterator[str]:
+    """Before a wave opened, a second path had found again every address of every range it activates."""
+    verified: dict[int, list[tuple[int, int]]] = {}
+    for _, body in case.audit():
+        if body["kind"] == "range.verified":
+            first = body["first_position"]
+            verified.setdefault(body["tranche"], []).append((first, first + body["length"]))
+    for wave in case.rows("SELECT * FROM waves WHERE batch_no = %(batch)s ORDER BY wave"):
+        end = wave.first_position
+        for first, last in sorted(verified.get(wave.tranche, [])):
+            end = max(end, last) if first <= end else end
+        if end < wave.first_position + wave.length:
+            yield f"wave {wave.wave} holds positions from {end} on that no second path has looked at"
+    for row in case.rows(
+        "SELECT min(w.opened_at) AS opened, max(s.done_at) AS done FROM waves w"
+        " JOIN slices s ON (s.batch_no, s.tranche, s.stage) = (w.batch_no, w.tranche, 'verify')"
+        " WHERE w.batch_no = %(batch)s GROUP BY w.tranche"
+    ):
+        if row.opened < row.done:
+            yield f"a wave opened at {row.opened}, before the second path had ended at {row.done}"
+
+
+def announcements_arrived(case: Case) -> Iterator[str]:
+    """Every announcement came to the receiver, under its one id with one content; nothing else came."""
+    stored = {str(row.event_id) for row in case.rows("SELECT event_id FROM outbox")}
+    yield from (f"announcement {event} never arrived" for event in sorted(stored - set(case.received)))
+    yield from (f"{event} arrived and is in no outbox" for event in sorted(set(case.received) - stored))
+    for event, contents in case.received.items():
+        if len(contents) > 1:
+            yield f"announcement {event} came with {len(contents)} contents"
+
+
 CHECKS: Final[tuple[Callable[[Case], Iterator[str]], ...]] = (
     it_completed,
     nobody_has_two_wallets,
@@ -176,6 +208,8 @@ CHECKS: Final[tuple[Callable[[Case], Iterator[str]], ...]] = (
     every_outcome_was_intended,
     every_effect_happened_once,
     counts_agree,
+    every_active_wallet_was_derived_twice,
+    announcements_arrived,
 )
 
 
@@ -199,7 +233,7 @@ _ONCE: Final[Mapping[str, tuple[str, ...]]] = {
     "wave.closed": ("wave",),
     "announcement.delivered": ("event_id",),
     "hold.settled": ("ordinal",),
-    "attempt.counted": ("gate", "digest", "approver"),
+    "attempt.counted": ("statement_sha256",),
     "batch.ended": (),
 }
 """Records of effects, and the facts that tell one from another of its kind."""

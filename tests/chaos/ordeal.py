@@ -1,4 +1,4 @@
-"""One batch on a stack of its own while everything under it is killed once; and what was seen on the way."""
+"""One batch on a stack of its own while everything under it is killed and hurt; and what was seen of it."""
 
 import asyncio
 import os
@@ -21,9 +21,13 @@ from infra.demo.staging import set_stage
 from infra.devstack import Stack
 from infra.devstack.process import children
 from tests.chaos.case import Case
-from tests.chaos.faults import Recovery, Storm, plan_blows
+from tests.chaos.faults.disk import put_tables_on_small_disk, take_small_disk_away
+from tests.chaos.faults.kinds import Recovery
+from tests.chaos.faults.plan import plan_ordeal
+from tests.chaos.faults.storm import Storm
+from tests.chaos.faults.world import World
 from tests.integration.batch.office import Json, Office
-from tests.patience import Patience
+from tests.patience import ENDS_WITHIN, Patience
 from tests.waiting import let_time_pass
 
 SUBJECTS: Final = 2000
@@ -37,7 +41,7 @@ _GLANCE_SECONDS: Final = 0.2
 class Ordeal:
     """What came of it; `glances` holds every command line and environment of our workers."""
 
-    office: Office
+    world: World
     seed: int
     people: Path
     status: Json
@@ -46,27 +50,43 @@ class Ordeal:
     glances: frozenset[bytes]
 
     @property
+    def office(self) -> Office:
+        """Everybody around the batch."""
+        return self.world.office
+
+    @property
     def stack(self) -> Stack:
         """The stack it happened on."""
-        return self.office.stack
+        return self.world.stack
 
     def admin(self) -> "psycopg.Connection[Any]":
         """A connection to the store that may do everything."""
-        url = self.stack.postgres.admin_url().rpartition("/")[0] + "/walletworks"
-        return psycopg.connect(url, row_factory=namedtuple_row)
+        return inspector(self.world)
 
     def case(self, connection: "psycopg.Connection[Any]") -> Case:
         """The batch for the invariants."""
-        token = self.stack.state_dir / "secrets" / "custody" / "vault_token"
-        (batch,) = connection.execute("SELECT batch_no FROM batches WHERE batch_id = %s", [BATCH]).fetchall()
-        return Case(
-            connection=connection,
-            batch_id=BATCH,
-            batch_no=batch.batch_no,
-            subject_count=SUBJECTS,
-            key_service=KeyServiceAddress(address=self.stack.openbao.address, token_file=token),
-            stage=self.office.stage,
-        )
+        return case_of(self.world, connection, batch_id=BATCH, subjects=SUBJECTS)
+
+
+def inspector(world: World) -> "psycopg.Connection[Any]":
+    """A connection to the store that may do everything and gives rows by name."""
+    url = world.stack.postgres.admin_url().rpartition("/")[0] + "/walletworks"
+    return psycopg.connect(url, row_factory=namedtuple_row)
+
+
+def case_of(world: World, connection: "psycopg.Connection[Any]", *, batch_id: str, subjects: int) -> Case:
+    """An ended batch for the invariants."""
+    token = world.stack.state_dir / "secrets" / "custody" / "vault_token"
+    (batch,) = connection.execute("SELECT batch_no FROM batches WHERE batch_id = %s", [batch_id]).fetchall()
+    return Case(
+        connection=connection,
+        batch_id=batch_id,
+        batch_no=batch.batch_no,
+        subject_count=subjects,
+        key_service=KeyServiceAddress(address=world.stack.openbao.address, token_file=token),
+        stage=world.office.stage,
+        received=world.receiver.received,
+    )
 
 
 def chosen_seed() -> int:
@@ -75,49 +95,79 @@ def chosen_seed() -> int:
 
 
 @asynccontextmanager
-async def ordeal_on(stack: Stack, seed: int) -> AsyncIterator[Ordeal]:
-    """Runs the batch through the storm; the stack still runs afterwards."""
+async def world_on(stack: Stack, seed: int, *, real_disk: bool = False) -> AsyncIterator[World]:
+    """People, workers behind proxies, and a receiver around a running stack.
+
+    With `real_disk` some tables move to a small disk that can be filled, where mounting is allowed.
+    """
     stage = set_stage(stack)
-    stack.start_workers()
     owner = Database(stack.database_url("owner"))
     client = await Client.connect(stack.temporal.address, namespace=stack.temporal.namespace)
-    office = Office(stack=stack, stage=stage, client=client, owner=owner)
+    world = World.around(Office(stack=stack, stage=stage, client=client, owner=owner), seed)
     try:
-        yield await _endure(office, seed)
+        if real_disk:
+            put_tables_on_small_disk(world)
+        stack.start_workers()
+        yield world
     finally:
+        stack.stop_workers()
+        world.close()
         owner.close()
+        if world.full_disk is not None:
+            stack.stop()
+            take_small_disk_away(world)
 
 
-async def _endure(office: Office, seed: int) -> Ordeal:
+@asynccontextmanager
+async def ordeal_on(stack: Stack, seed: int) -> AsyncIterator[Ordeal]:
+    """Runs the batch through the storm; the stack still runs afterwards."""
+    async with world_on(stack, seed) as world:
+        yield await _endure(world, seed)
+
+
+async def _endure(world: World, seed: int) -> Ordeal:
+    office = world.office
     people = office.stage.folder / "ordeal.csv"
     write_people(people, SUBJECTS, seed=seed)
     began = time.monotonic()
     rollout = {"waves_percent": [1, 10, 50, 100], "soak_seconds": 0, "approve_from_wave": 2}
     source = office.put_source(people.read_bytes())
     await office.start(office.request(BATCH, jurisdiction="SG", source=source, rollout=rollout))
-    storm = asyncio.create_task(Storm(office.stack, BATCH).rage(plan_blows(seed)))
+    world.batch_id = BATCH
+    storm = Storm(world, plan_ordeal(seed))
     glances: set[bytes] = set()
     watch = asyncio.create_task(_glance(office.stack, glances))
     try:
-        patience = Patience(office, BATCH, refuse=_listed(people))
-        status = await patience.carry_through()
-        recoveries = await storm
+        patience = Patience(office, BATCH, refuse=listed(people))
+        status = await endure(storm, patience)
     finally:
         watch.cancel()
-        storm.cancel()
-        await asyncio.gather(watch, storm, return_exceptions=True)
+        await asyncio.gather(watch, return_exceptions=True)
     return Ordeal(
-        office=office,
+        world=world,
         seed=seed,
         people=people,
         status=status,
-        recoveries=recoveries,
+        recoveries=storm.recoveries,
         seconds=time.monotonic() - began,
         glances=frozenset(glances),
     )
 
 
-def _listed(people: Path) -> frozenset[int]:
+async def endure(storm: Storm, patience: Patience, *, within: float = ENDS_WITHIN) -> Json:
+    """Carries one batch through the storm; the first of both to fail ends it. Gives the last status."""
+    raging = asyncio.create_task(storm.rage())
+    carried = asyncio.create_task(patience.carry_through(within=within))
+    try:
+        await asyncio.gather(raging, carried)
+    finally:
+        raging.cancel()
+        carried.cancel()
+        await asyncio.gather(raging, carried, return_exceptions=True)
+    return carried.result()
+
+
+def listed(people: Path) -> frozenset[int]:
     """The ordinal of the one subject that is the listed person himself."""
     rows = people.read_text().splitlines()[1:]
     return frozenset(at for at, row in enumerate(rows) if NEAR_MATCHES[-1].full_name in row)

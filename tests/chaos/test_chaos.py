@@ -10,7 +10,8 @@ from activities.evidence.restricted import load_identity
 from activities.evidence.verify import verify_bundle
 from activities.trust.trust_file import load_trust
 from infra.demo.cast import AUDITOR
-from tests.chaos.faults import WHEN_AT_WORK, plan_blows
+from tests.chaos.faults.kinds import KILLED
+from tests.chaos.faults.plan import HANDS, RECIPES, SHORT_COUNT, WHEN_AT_WORK, plan_ordeal, plan_storm
 from tests.chaos.invariants import CHECKS, violations
 from tests.chaos.ordeal import BATCH, Ordeal
 from tests.waiting import eventually_async
@@ -37,23 +38,40 @@ TAMPERINGS: Final[Mapping[str, LiteralString]] = {
     ),
     "every_effect_happened_once": "DELETE FROM slices WHERE stage = 'wave/2'",
     "counts_agree": "UPDATE wallets SET state = 'frozen' WHERE ordinal = 1",
+    "every_active_wallet_was_derived_twice": (
+        'UPDATE audit_entries SET body = replace(body, \'"length":\', \'"length":0,"was":\')'
+        " WHERE body LIKE '%range.verified%'"
+    ),
+    "announcements_arrived": "DELETE FROM outbox WHERE event_id = (SELECT event_id FROM outbox LIMIT 1)",
 }
 """For each check a change of the store that it must find."""
 
 
-def test_one_seed_plans_the_same_blows_again_and_kills_everything_once() -> None:
+def test_one_seed_plans_the_same_faults_again_and_kills_everything_once() -> None:
     """A failure is run again by its seed; each process is killed once, whatever the seed."""
     for seed in range(50):
-        assert plan_blows(seed) == plan_blows(seed)
-        assert sorted(blow.victim for blow in plan_blows(seed)) == sorted(WHEN_AT_WORK)
-    assert plan_blows(1) != plan_blows(2)
+        assert plan_ordeal(seed) == plan_ordeal(seed)
+        killed = [fault.victim for fault in plan_ordeal(seed) if fault.kind == KILLED]
+        assert sorted(killed) == sorted(WHEN_AT_WORK)
+    assert plan_ordeal(1) != plan_ordeal(2)
+
+
+def test_long_storm_is_planned_by_its_seed_and_leaves_no_kind_of_fault_out() -> None:
+    """A long run has the kills that were asked for, and every other kind of fault at least once."""
+    planned = plan_storm(7, kills=100, others=len(RECIPES))
+    assert planned == plan_storm(7, kills=100, others=len(RECIPES))
+    assert planned != plan_storm(8, kills=100, others=len(RECIPES))
+    assert sum(fault.kind == KILLED for fault in planned) == 100
+    assert {fault.kind for fault in planned} == set(HANDS)
 
 
 def test_batch_survives_the_death_of_every_process(ordeal: Ordeal) -> None:
     """Each victim was killed once while the batch ran, and the batch went on to its end."""
     assert ordeal.status["outcome"] == "completed_with_exceptions", ordeal.status
     assert ordeal.status["counts"]["active"] == ordeal.status["counts"]["subjects"] - 1
-    assert sorted(recovery.blow.victim for recovery in ordeal.recoveries) == sorted(WHEN_AT_WORK)
+    killed = [recovery.victim for recovery in ordeal.recoveries if recovery.fault.kind == KILLED]
+    assert sorted(killed) == sorted(WHEN_AT_WORK)
+    assert len(ordeal.recoveries) == len(WHEN_AT_WORK) + SHORT_COUNT
 
 
 def test_every_invariant_holds_after_the_storm(ordeal: Ordeal) -> None:
