@@ -79,8 +79,11 @@ class BatchRegisterActivities(BatchRegister):
                 audit.append(connection, batch_chain(request.batch_id), kind="batch.claimed", facts=facts)
                 return ClaimedBatch(batch_id=request.batch_id, fence=1)
             row = connection.execute(select(batches).where(batches.c.batch_id == request.batch_id)).one()
-        _require_same_request(row, step, request_digest)
-        return ClaimedBatch(batch_id=row.batch_id, fence=row.fence, recorded_result=row.result)
+            _require_same_request(row, step, request_digest)
+            left_for = _left_for(connection, request.batch_id)
+        return ClaimedBatch(
+            batch_id=row.batch_id, fence=row.fence, recorded_result=row.result, left_for=left_for
+        )
 
     @activity.defn
     def raise_fence(self, step: RaiseFence) -> RaisedFence:
@@ -91,13 +94,14 @@ class BatchRegisterActivities(BatchRegister):
         raised = step.fence + 1
         with self._database.transaction() as connection:
             row = _hold_alone(connection, step.batch_id)
+            left_for = _left_for(connection, step.batch_id)
             if row.fence > step.fence or row.outcome is not None:
-                return RaisedFence(fence=row.fence, recorded_result=row.result)
+                return RaisedFence(fence=row.fence, recorded_result=row.result, left_for=left_for)
             _require_fence(row, step.fence)
             connection.execute(update(batches).where(batches.c.batch_no == row.batch_no).values(fence=raised))
             facts = {"fence": raised, "reason": step.reason}
             audit.append(connection, batch_chain(step.batch_id), kind="fence.raised", facts=facts)
-        return RaisedFence(fence=raised)
+        return RaisedFence(fence=raised, left_for=left_for or step.reason)
 
     @activity.defn
     def finish_batch(self, step: FinishBatch) -> FinishedBatch:
@@ -196,6 +200,18 @@ def _hold_alone(connection: Connection, batch_id: str) -> Row[Any]:
 def _require_fence(row: Row[Any], fence: int) -> None:
     if row.fence != fence:
         raise StaleFenceError("the batch's fence was raised since this step was scheduled")
+
+
+def _left_for(connection: Connection, batch_id: str) -> str:
+    """The cause for which the fence was raised first; empty while it never was."""
+    found = connection.execute(
+        text(
+            "SELECT body::jsonb ->> 'reason' FROM audit_entries WHERE chain = :chain"
+            " AND body::jsonb ->> 'kind' = 'fence.raised' ORDER BY seq LIMIT 1"
+        ),
+        {"chain": batch_chain(batch_id)},
+    )
+    return str(found.scalar_one_or_none() or "")
 
 
 def _end(connection: Connection, row: Row[Any], outcome: str, result: Mapping[str, Any]) -> None:

@@ -81,7 +81,7 @@ class SweepingActivities(Sweeping):
         Raises: InvalidRequestError for an unknown batch, ConflictError while its workflow is at work,
             ServiceUnavailableError.
         """
-        if await self._runs.state(step.batch_id) == "open":
+        if not step.is_own and await self._runs.state(step.batch_id) == "open":
             raise ConflictError("the batch's workflow is at work: cancel it, or send it an abort")
         return await asyncio.to_thread(self._recall, step.batch_id)
 

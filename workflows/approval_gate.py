@@ -64,6 +64,11 @@ class ApprovalGates:
         self._show(Waiting())
         return outcome
 
+    async def recount_open(self) -> None:
+        """Counts every gate again that this run takes for open: decisions may be on record that it forgot."""
+        for gate in sorted(self._state.gate_until):
+            await self._recount(gate, self._state.gates[gate].digest)
+
     async def close_open(self) -> None:
         """Leaves no gate open behind a batch; an approved abort stands unless it was revoked since."""
         for gate in sorted(self._state.gate_until):

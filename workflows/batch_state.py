@@ -70,6 +70,7 @@ class BatchState:
     paused: bool = False
     ending: bool = False
     overtaken: bool = False
+    rewound: bool = False
     pauses: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)

@@ -5,18 +5,27 @@ from typing import Any
 
 from workflows.batch_state import BatchState, Waiting
 from workflows.endings import EndEarly, Ending
+from workflows.restoring import Restoring
 from workflows.undoing import Undoing
 from workflows.untiring import OvertakenError
+
+_LEFT_BEFORE = "it was being left before this run took over"
 
 
 class Leaving:
     """The way out of one batch; it does not end before its compensations are done, by whomever."""
 
     def __init__(
-        self, state: BatchState, undoing: Undoing, ending: Ending, publish: Callable[[], None]
+        self,
+        state: BatchState,
+        undoing: Undoing,
+        restoring: Restoring,
+        ending: Ending,
+        publish: Callable[[], None],
     ) -> None:
         self._state = state
         self._undoing = undoing
+        self._restoring = restoring
         self._ending = ending
         self._publish = publish
 
@@ -35,8 +44,18 @@ class Leaving:
             self._state.services.clear()
             if raised.recorded_result is not None:
                 return await self._ending.show_recorded(raised.recorded_result)
+            left = _as_first_left(early, raised.left_for)
+            if self._state.rewound or left is not early:
+                await self._restoring.restore(is_own=True)
             try:
                 await self._undoing.undo(raised.fence)
-                return await self._ending.close(early)
+                return await self._ending.close(left)
             except OvertakenError:
                 self._state.fence = raised.fence
+
+
+def _as_first_left(early: EndEarly, left_for: str) -> EndEarly:
+    """The cause for which the batch was left first stays its cause, whoever undoes it in the end."""
+    if left_for in ("", early.cause):
+        return early
+    return EndEarly(left_for, reasons=[_LEFT_BEFORE])

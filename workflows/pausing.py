@@ -14,7 +14,6 @@ from workflows.steps import Steps
 RESUME = "resume"
 """Under this name the plan keeps the terms of all resume gates; without them a pause lasts no longer."""
 
-
 _RECALLS_ORDERS = "recalls-orders"
 """Patch: since generation 002, orders on record are asked for at every stage and wave."""
 
@@ -32,12 +31,18 @@ class Pausing:
         """Takes up a pause or an abort that is on record and that a run forgot when it was reset."""
         if self._state.plan is None or not workflow.patched(_RECALLS_ORDERS):
             return
+        await self.take_orders()
+
+    async def take_orders(self) -> None:
+        """Asks the record for orders, and takes up those it did not know of."""
         step = BatchStep(batch_id=self._state.batch_id, fence=self._state.fence)
         orders = await self._steps.provisioning(Approvals.recall_orders, step)
         if orders.rollback is not None:
             take_standing(self._state, orders.rollback)
         if orders.pauses > self._state.pauses:
             self._state.pauses, self._state.paused = orders.pauses, orders.paused
+        if orders.open_holds is not None and self._state.evidence:
+            self._state.open_holds = min(orders.open_holds, self._state.open_holds)
 
     async def hold(self) -> None:
         """Waits here while the batch is paused.

@@ -35,7 +35,9 @@ from workflows.limits import ABORT_GATE_HOURS, REQUEST_BYTES_MAX, SHARDS_PER_RUN
 from workflows.message_desk import MessageDesk
 from workflows.messages import one_object
 from workflows.pausing import Pausing
+from workflows.remembering import Remembering
 from workflows.renewal import Renewal
+from workflows.restoring import Restoring
 from workflows.shard_window import ShardWindow
 from workflows.status import Showing
 from workflows.steps import Steps
@@ -55,10 +57,12 @@ class ProvisionBatch(BatchMessages):
         self._renewal = Renewal(state)
         self._gates = ApprovalGates(state, self._steps, self._publish, self._renewal)
         self._pausing = Pausing(state, self._gates, self._steps)
+        self._remembering = Remembering(state, self._gates, self._pausing, self._publish)
         self._desk = MessageDesk(state, self._steps, self._publish, self._pausing.open_gate)
         self._undoing = Undoing(state, self._steps, self._publish)
         self._ending = Ending(state, self._steps, self._publish, self._gates)
-        self._leaving = Leaving(state, self._undoing, self._ending, self._publish)
+        restoring = Restoring(state, self._steps, self._gates)
+        self._leaving = Leaving(state, self._undoing, restoring, self._ending, self._publish)
 
     @workflow.run
     async def run(self, *inputs: RawValue) -> dict[str, Any]:
@@ -77,12 +81,12 @@ class ProvisionBatch(BatchMessages):
             return await to_its_end(self._leave_early(early, provisioning))
         except asyncio.CancelledError:
             result = await to_its_end(self._leave_early(EndEarly("cancelled"), provisioning))
-            return self._require_recorded(result, asyncio.CancelledError())
+            return self._unless_own(result, "cancelled", asyncio.CancelledError())
         except FailureError as error:
             failure = as_failure(error)
             cause = EndEarly("failed", reasons=[failure.message])
             result = await to_its_end(self._leave_early(cause, provisioning))
-            return self._require_recorded(result, failure)
+            return self._unless_own(result, "failed", failure)
         return await to_its_end(self._complete(provisioning))
 
     async def _begin(self, inputs: Sequence[RawValue]) -> dict[str, Any] | None:
@@ -121,13 +125,18 @@ class ProvisionBatch(BatchMessages):
         claimed = await to_its_end(self._steps.provisioning(BatchRegister.claim_batch, claim))
         self._state.fence = claimed.fence
         self._state.claimed = claimed.recorded_result is None
+        self._state.overtaken = bool(claimed.left_for)
         return claimed.recorded_result
 
     async def _until_done_or_aborted(self, provisioning: asyncio.Task[None]) -> None:
         """Provisions until done; an approved abort, a cancellation or a failure stops all work."""
         try:
             require_going_on()
-            await workflow.wait_condition(lambda: provisioning.done() or self._is_called_off())
+            while not provisioning.done() and not self._is_called_off():
+                await workflow.wait_condition(
+                    lambda: provisioning.done() or self._is_called_off() or self._remembering.is_due
+                )
+                await self._remembering.remember()
             if not provisioning.done():
                 raise EndEarly("failed" if self._state.overtaken else "aborted")
             await provisioning
@@ -338,14 +347,14 @@ class ProvisionBatch(BatchMessages):
             early = EndEarly("failed", reasons=["another run took the batch over"])
             return await self._leave_early(early, provisioning)
 
-    def _require_recorded(self, result: dict[str, Any], otherwise: BaseException) -> dict[str, Any]:
-        """Gives the record's answer where another run had ended the batch; else this run ends as it did."""
-        if not self._state.recorded:
+    def _unless_own(self, result: dict[str, Any], cause: str, otherwise: BaseException) -> dict[str, Any]:
+        """Gives the answer where another run had ended or left the batch; else this run ends as it did."""
+        if not self._state.recorded and result["cause"] == cause:
             raise otherwise
         return result
 
     def _is_called_off(self) -> bool:
-        """An abort is approved, or a message was told that the batch has ended already."""
+        """An abort is approved, or this run was told that the batch has ended or is being left already."""
         standing = self._state.gates.get("rollback")
         return self._state.overtaken or (standing is not None and standing.satisfied)
 

@@ -174,7 +174,7 @@ class ApprovalsActivities(Approvals):
 
     @activity.defn
     def recall_orders(self, step: BatchStep) -> StandingOrders:
-        """Gives how the abort stands, how many pauses there were, and whether the last one lasts.
+        """Gives how the abort stands, how many pauses there were, whether the last one lasts, and open holds.
 
         Raises: StaleFenceError.
         """
@@ -185,7 +185,8 @@ class ApprovalsActivities(Approvals):
             pauses = pause_gates(connection, case)
             rollback = rollback_digest(connection, case)
             stands = None if rollback is None else _stand(connection, case, ROLLBACK, rollback, trust)
-        return StandingOrders(rollback=stands, pauses=len(pauses), paused=any(pauses))
+            holds = open_hold_count(connection, case.batch_no)
+        return StandingOrders(rollback=stands, pauses=len(pauses), paused=any(pauses), open_holds=holds)
 
     def _trust(self) -> Trust:
         """Read anew for every judgement, so that a revocation counts at once."""

@@ -27,6 +27,9 @@ HOLD: Final = "hold"
 ROLLBACK: Final = "rollback"
 """The gate of an abort, open from the plan on."""
 
+PAUSE: Final = "pause"
+"""The one message that counts without a statement."""
+
 _OPEN_HOLD: Final = text(
     """
     SELECT v.ordinal FROM verdicts v
@@ -148,13 +151,16 @@ def open_hold_count(connection: Connection, batch_no: int) -> int:
 
 
 def pause_gates(connection: Connection, case: BatchCase) -> list[bool]:
-    """Tells for each pause of the batch, the first one first, whether nobody has resumed it yet."""
+    """Tells for each pause of the batch, the first one first, whether nobody has resumed it yet.
+
+    The first may have come before the plan, and have no gate yet.
+    """
     rows = connection.execute(
         select(gates.c.outcome)
         .where(gates.c.batch_no == case.batch_no, gates.c.gate.startswith("resume/"))
         .order_by(gates.c.opened_at)
     )
-    return [row.outcome is None for row in rows]
+    return [row.outcome is None for row in rows] or _ungated_pauses(connection, case)
 
 
 def rollback_digest(connection: Connection, case: BatchCase) -> str | None:
@@ -163,6 +169,15 @@ def rollback_digest(connection: Connection, case: BatchCase) -> str | None:
         select(gates.c.digest).where(gates.c.batch_no == case.batch_no, gates.c.gate == ROLLBACK)
     ).scalar_one_or_none()
     return None if found is None else bytes(found).hex()
+
+
+def _ungated_pauses(connection: Connection, case: BatchCase) -> list[bool]:
+    row = connection.execute(
+        select(attempts.c.attempt_key)
+        .where(attempts.c.batch_no == case.batch_no, attempts.c.message == PAUSE, attempts.c.counted)
+        .limit(1)
+    ).first()
+    return [] if row is None else [True]
 
 
 def stored_gate(connection: Connection, case: BatchCase, name: str, digest: str) -> Gate | None:

@@ -102,11 +102,15 @@ class RecordRefusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandingOrders:
-    """What people ordered at any time: how the abort stands, how often they paused, and whether it lasts."""
+    """What people ordered at any time: how the abort stands, how often they paused, and whether it lasts.
+
+    `open_holds` counts the holds that nobody has settled yet.
+    """
 
     rollback: GateStanding | None = None
     pauses: int = 0
     paused: bool = False
+    open_holds: int | None = None
 
 
 class Approvals(ABC):

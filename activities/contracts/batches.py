@@ -19,11 +19,15 @@ class ClaimBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedBatch:
-    """The fence to work under, or the recorded result when the batch has already ended."""
+    """The fence to work under, or the recorded result when the batch has already ended.
+
+    `left_for` is the cause for which a run before has begun to undo the batch; empty while nobody has.
+    """
 
     batch_id: str
     fence: int
     recorded_result: dict[str, Any] | None = None
+    left_for: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +48,14 @@ class RaiseFence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaisedFence:
-    """The fence that undoing works under, or the recorded result when the batch has already ended."""
+    """The fence that undoing works under, or the recorded result when the batch has already ended.
+
+    `left_for` is the cause for which the fence was raised first: it stays the batch's.
+    """
 
     fence: int
     recorded_result: dict[str, Any] | None = None
+    left_for: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,9 +28,10 @@ class FoundAbandoned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeOver:
-    """The batch to take over."""
+    """The batch to take over; `is_own` where its own workflow asks, which has forgotten something."""
 
     batch_id: str
+    is_own: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -193,10 +193,11 @@ def test_raising_from_a_fence_long_gone_joins_those_who_raised_it(register: Batc
     """A run that was reset cannot raise past those that came after it; from a fence to come nobody can."""
     batch_id = new_id()
     register.claim_batch(claim(batch_id))
-    for fence in (1, 2):
-        register.raise_fence(RaiseFence(batch_id=batch_id, fence=fence, reason="aborted"))
+    for fence, reason in ((1, "rejected"), (2, "terminated")):
+        register.raise_fence(RaiseFence(batch_id=batch_id, fence=fence, reason=reason))
     joined = register.raise_fence(RaiseFence(batch_id=batch_id, fence=1, reason="aborted"))
-    assert joined == RaisedFence(fence=3)
+    assert joined == RaisedFence(fence=3, left_for="rejected")
+    assert register.claim_batch(claim(batch_id)).left_for == "rejected"
     with pytest.raises(StaleFenceError):
         register.raise_fence(RaiseFence(batch_id=batch_id, fence=4, reason="aborted"))
 
