@@ -122,8 +122,7 @@ def _round(
             progress.advance(task)
             if not noticed:
                 unnoticed.append((trial.target, trial.mutant))
-                if kind == "integration" or not trial.target.integration:
-                    progress.console.print(f"unnoticed: {trial.mutant.name}", markup=False)
+                progress.console.print(f"not by {kind} tests: {trial.mutant.name}", markup=False)
     return unnoticed
 
 

@@ -22,7 +22,7 @@ import pytest
 from tests.mutants.mutations import Mutant, compiled
 from tests.mutants.targets import Target
 
-SECONDS_MAX: Final = 30
+SECONDS_MAX: Final = 60
 """Seconds for one test: a mutant that makes it take longer is noticed."""
 
 _PASSED, _FAILED, _BROKEN = 0, 1, 2

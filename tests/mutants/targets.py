@@ -23,9 +23,7 @@ class Target:
 
 _JUDGING: Final = "tests/unit/test_judging.py"
 _SIGNATURES: Final = ("tests/unit/test_signatures.py", _JUDGING)
-_DESK: Final = tuple(
-    f"tests/integration/test_{name}.py" for name in ("four_eyes", "approvals", "holds", "compliance")
-)
+_DESK: Final = tuple(f"tests/integration/test_{name}.py" for name in ("four_eyes", "approvals", "holds"))
 _CUSTODY: Final = tuple(
     f"tests/integration/test_{name}.py"
     for name in ("four_eyes_custody", "custody_attacks", "custody_forgeries", "custody")
@@ -52,7 +50,7 @@ TARGETS: Final = (
     _trust("gates", "tests/unit/test_gate_rules.py", _JUDGING),
     _trust("judging", _JUDGING),
     Target(module="activities.trust.mounted", integration=_DESK[:2]),
-    _trust("names", _JUDGING, "tests/unit/test_trust_file.py"),
+    _trust("names", "tests/unit/test_names.py", _JUDGING),
     _trust("persons", _JUDGING, "tests/unit/test_trust_file.py"),
     _trust("request_signing", "tests/unit/test_request_signing.py"),
     _trust("signatures", *_SIGNATURES),

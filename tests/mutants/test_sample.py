@@ -1,0 +1,49 @@
+"""A few mutants of each module, drawn by a seed: the whole run is `make mutants`."""
+
+import subprocess
+import sys
+
+from tests.mutants.__main__ import reviewed_names
+from tests.mutants.mutations import compiled, mutants_of
+from tests.mutants.targets import REPOSITORY, TARGETS
+
+SEED = 1
+
+
+def test_drawn_mutants_are_noticed() -> None:
+    """Taking any one check out of a module makes one of its quick tests fail."""
+    command = [sys.executable, "-m", "tests.mutants", "--unit-only", "--sample", "2", "--seed", str(SEED)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_reviewed_mutant_exists_and_has_a_reason() -> None:
+    """The list of equivalent mutants names nothing that is not there, and says why for each."""
+    names = {
+        mutant.name
+        for target in TARGETS
+        for mutant in mutants_of(target.module, target.path.read_text(encoding="utf-8"))
+    }
+    reviewed = reviewed_names()
+    assert set(reviewed) <= names
+    assert all(len(reason) > 10 for reason in reviewed.values())
+
+
+def test_a_mutant_lacks_what_it_is_named_for() -> None:
+    """Each way of taking something out leaves a module that does without it."""
+    source = (
+        "def f(a, b):\n    if a > 1 and b:\n        raise ValueError\n    check(a)\n"
+        "    return True\n\nRULES = (('x', f), ('y', f))\n"
+    )
+    found = {mutant.what for mutant in mutants_of("m", source)}
+    assert {
+        "never `if a > 1 and b`",
+        "dropped `b` of `a > 1 and b`",
+        "Gt became GtE in `a > 1`",
+        "removed `raise ValueError`",
+        "removed `check(a)`",
+        "not `return True`",
+        "dropped the element `('y', f)`",
+    } <= found
+    for mutant in mutants_of("m", source):
+        assert compiled(mutant, source, path="m.py") != compile(source, "m.py", "exec")
