@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from infra.devstack import Stack
 
 # PostgreSQL runs as another account when the tests run as root: pytest's own folders are closed to it.
 STACKS = Path("/var/tmp")  # noqa: S108 - mkdtemp makes a folder of our own in it
 PREFIX = "walletworks-test-"
+
+settings.register_profile("the same every time", derandomize=True, database=None, deadline=None)
+settings.load_profile("the same every time")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -29,8 +29,9 @@ _BLOCK: Final = 1024 * 1024
 class OpenedSource:
     """A source being read: `offset` counts the bytes taken so far, read-ahead left out."""
 
-    def __init__(self, stream: "io.BufferedReader[io.FileIO]") -> None:
+    def __init__(self, stream: "io.BufferedReader[io.FileIO]", *, bytes_max: int = SOURCE_BYTES_MAX) -> None:
         self._stream = stream
+        self._bytes_max = bytes_max
         self._digest = hashlib.sha256()
         self.offset = 0
 
@@ -41,16 +42,21 @@ class OpenedSource:
     def readline(self, count: int) -> bytes:
         """Takes a line with its end, or `count` bytes of it; nothing at the end."""
         line = self._stream.readline(count)
-        self._digest.update(line)
-        self.offset += len(line)
+        self._take(line)
         return line
 
     def read(self, count: int) -> bytes:
         """Takes at most `count` bytes, and at most one block; nothing at the end."""
         block = self._stream.read(min(count, _BLOCK))
-        self._digest.update(block)
-        self.offset += len(block)
+        self._take(block)
         return block
+
+    def _take(self, content: bytes) -> None:
+        self._digest.update(content)
+        self.offset += len(content)
+        # The size was looked at when the file was opened; it may have grown since, and go on growing.
+        if self.offset > self._bytes_max:
+            raise _too_large(self._bytes_max)
 
     def sha256_so_far(self) -> str:
         """The SHA-256 (hex) of the bytes taken so far."""
@@ -92,7 +98,7 @@ class Inbox:
         stream = io.BufferedReader(io.FileIO(handle, "rb"), _BLOCK)
         with stream:
             try:
-                yield OpenedSource(stream)
+                yield OpenedSource(stream, bytes_max=self._bytes_max)
             except OSError:
                 raise ServiceUnavailableError("inbox") from None
 
@@ -119,7 +125,11 @@ class Inbox:
         if facts.st_size == 0:
             raise InvalidRequestError("source.uri: the file is empty")
         if facts.st_size > self._bytes_max:
-            raise InvalidRequestError(f"source.uri: the file is larger than {self._bytes_max} bytes")
+            raise _too_large(self._bytes_max)
+
+
+def _too_large(bytes_max: int) -> InvalidRequestError:
+    return InvalidRequestError(f"source.uri: the file is larger than {bytes_max} bytes")
 
 
 def _file_name(uri: str) -> str:
