@@ -24,8 +24,8 @@ from activities.failures import (
 STALE_FENCE = "WW001"
 """SQLSTATE raised by `hold_fence` when the batch's fence is not the caller's."""
 
-_RETRYABLE = ("08", "40", "53", "57", "58", "25006", "55P03")
-"""SQLSTATE prefixes: connection, rollback, resources, operator intervention, system, read-only, lock wait."""
+_RETRYABLE = ("08", "40", "53", "57", "58", "25006", "25P03", "55P03")
+"""SQLSTATE prefixes: connection, rollback, resources, operator, system, read-only, own silence, lock wait."""
 
 _CREDENTIALS_REFUSED = ("42501", "28")
 """SQLSTATE prefixes: insufficient privilege, invalid authorisation."""
@@ -37,7 +37,17 @@ _SESSION_SETTINGS = {
     "lock_timeout": "60s",  # raising a fence waits for slices in flight, which take seconds
     "idle_in_transaction_session_timeout": "300s",  # a stopped process must not hold a fence for ever
     "statement_timeout": "900s",  # the set-based undoing of the largest batch takes minutes
+    "tcp_keepalives_idle": "15",  # a host that vanished in the middle of a COPY must not hold one either
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
 }
+
+
+_FENCE_IDLE = "30s"
+"""How long a transaction that holds a fence may be silent: a stopped process keeps no batch from being left.
+
+Between two statements of such a transaction lie milliseconds; its worker counts as dead after ten seconds.
+"""
 
 
 class Database:
@@ -85,12 +95,18 @@ class Database:
 def hold_fence(connection: Connection, *, batch_id: str, fence: int) -> int:
     """Gives the batch's number and keeps its fence from being raised until this transaction ends.
 
+    The server ends the session of a holder that falls silent for `_FENCE_IDLE`.
+
     Raises: StaleFenceError when the fence is not the caller's.
     """
     found = connection.execute(
-        text("SELECT hold_fence(:batch_id, :fence)"), {"batch_id": batch_id, "fence": fence}
+        text(
+            "SELECT hold_fence(:batch_id, :fence),"
+            " set_config('idle_in_transaction_session_timeout', :idle, true)"
+        ),
+        {"batch_id": batch_id, "fence": fence, "idle": _FENCE_IDLE},
     )
-    return int(found.scalar_one())
+    return int(found.one()[0])
 
 
 def copy_rows(

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from activities.contracts.batches import RaiseFence
-from activities.failures import StaleFenceError
+from activities.failures import ServiceUnavailableError, StaleFenceError
 from activities.register import BatchRegisterActivities
 from activities.store.database import hold_fence
 from tests.integration.store_fixtures import Databases
@@ -37,6 +37,26 @@ def test_slice_in_flight_commits_before_the_fence_rises(databases: Databases) ->
         assert raised.result() == 2
     rows = run(databases.owner, "SELECT DISTINCT state FROM wallets WHERE batch_no = :no", no=batch_no)
     assert [row.state for row in rows] == ["ready"]
+
+
+def test_holder_that_falls_silent_loses_the_fence(databases: Databases) -> None:
+    """The server ends its session: the fence rises without it, and what it comes back with is refused."""
+    batch_id, batch_no = a_batch(databases)
+    some_wallets(databases, batch_no)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ServiceUnavailableError):
+        _fall_silent(pool, databases, batch_id, batch_no)
+    rows = run(databases.owner, "SELECT DISTINCT state FROM wallets WHERE batch_no = :no", no=batch_no)
+    assert [row.state for row in rows] == ["derived"]
+
+
+def test_silence_is_bounded_for_whoever_holds_a_fence(databases: Databases) -> None:
+    """Thirty seconds within the transaction, and as before after it."""
+    batch_id, _ = a_batch(databases)
+    show = "SHOW idle_in_transaction_session_timeout"
+    with databases.custody.transaction() as connection:
+        hold_fence(connection, batch_id=batch_id, fence=1)
+        assert on(connection, show)[0][0] == "30s"
+    assert run(databases.custody, show)[0][0] == "5min"
 
 
 def test_slices_hold_the_fence_together(databases: Databases) -> None:
@@ -106,6 +126,14 @@ def test_fence_is_raised_once_by_many(databases: Databases) -> None:
         chain=f"batch/{batch_id}",
     )
     assert len(entries) == 1
+
+
+def _fall_silent(pool: ThreadPoolExecutor, databases: Databases, batch_id: str, batch_no: int) -> None:
+    with databases.custody.transaction() as connection:
+        hold_fence(connection, batch_id=batch_id, fence=1)
+        on(connection, READY, no=batch_no)
+        on(connection, "SET LOCAL idle_in_transaction_session_timeout = '300ms'")
+        assert in_background(pool, databases, batch_id).result(30) == 2
 
 
 def _raise_together(databases: Databases, batch_id: str, wait: Callable[[], int]) -> int:
