@@ -72,7 +72,7 @@ def _drawn(asked: argparse.Namespace) -> list[Pair]:
         named = not asked.only or any(word in target.module for word in asked.only)
         if not named or (asked.unit_only and not target.unit):
             continue
-        mutants = mutants_of(target.module, target.path.read_text(encoding="utf-8"))
+        mutants = mutants_of(target.module, target.source)
         if asked.unit_only and target.integration:
             mutants = [mutant for mutant in mutants if mutant.name not in _needing_servers()]
         few = min(asked.sample or len(mutants), len(mutants))

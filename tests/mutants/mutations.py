@@ -25,6 +25,7 @@ _OTHER: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
     ast.IsNot: ast.Is,
 }
 _SHOWN_MAX: Final = 90
+_TABLE_MIN: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +150,10 @@ def _if(node: ast.If) -> Iterator[tuple[str, Change]]:
 
 def _bool_op(node: ast.BoolOp) -> Iterator[tuple[str, Change]]:
     for place, value in enumerate(node.values):
-        yield f"dropped `{_shown(value)}` of `{_shown(node)}`", _without(node.values, place)
+        # One value alone is no and/or: its neighbour stands in for what is dropped.
+        neighbour = node.values[place - 1 if place else 1]
+        words = f"dropped `{_shown(value)}` of `{_shown(node)}`"
+        yield words, lambda place=place, new=neighbour: node.values.__setitem__(place, new)  # type: ignore[misc]
 
 
 def _compare(node: ast.Compare) -> Iterator[tuple[str, Change]]:
@@ -176,7 +180,7 @@ def _call(node: ast.Call) -> Iterator[tuple[str, Change]]:
     if called in {"where", "or_", "and_"}:
         for place, condition in enumerate(node.args):
             yield f"dropped the condition `{_shown(condition)}`", _without(node.args, place)
-    if called in {"all", "any"}:
+    if isinstance(node.func, ast.Name) and called in {"all", "any"}:
         other = "any" if called == "all" else "all"
         yield f"{called} became {other} in `{_shown(node)}`", _set(node.func, "id", other)
     for place, keyword in enumerate(node.keywords):
@@ -186,7 +190,8 @@ def _call(node: ast.Call) -> Iterator[tuple[str, Change]]:
 
 def _elements(node: ast.Tuple | ast.Set) -> Iterator[tuple[str, Change]]:
     """A table of rules or of allowed words; what is unpacked or compared keeps its size."""
-    if isinstance(node, ast.Tuple) and not all(isinstance(item, ast.Tuple) for item in node.elts):
+    table = isinstance(node, ast.Set) or all(isinstance(item, ast.Tuple) for item in node.elts)
+    if not table or len(node.elts) < _TABLE_MIN:
         return
     for place, item in enumerate(node.elts):
         if not isinstance(item, ast.Starred):

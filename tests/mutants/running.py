@@ -25,7 +25,7 @@ from tests.mutants.targets import Target
 SECONDS_MAX: Final = 60
 """Seconds for one test: a mutant that makes it take longer is noticed."""
 
-_PASSED, _FAILED, _BROKEN = 0, 1, 2
+_PASSED, _BROKEN = 0, 99
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class _Altered(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         """Runs the altered code."""
         path = self._trial.target.path
-        code = compiled(self._trial.mutant, path.read_text(encoding="utf-8"), path=str(path))
+        code = compiled(self._trial.mutant, self._trial.target.source, path=str(path))
         exec(code, module.__dict__)  # noqa: S102 - the altered module is what is tried
 
 
@@ -121,8 +121,10 @@ class Runner:
 
     def _reap(self) -> tuple[Trial, bool]:
         pid, status = os.wait()
-        trial = self._running.pop(pid)
-        return trial, os.waitstatus_to_exitcode(status) != _PASSED
+        trial, code = self._running.pop(pid), os.waitstatus_to_exitcode(status)
+        if code == _BROKEN:
+            raise RuntimeError(f"this mutant could not be tried: {trial.mutant.name}")
+        return trial, code != _PASSED
 
     def _fork(self, trial: Trial) -> int:
         sys.stdout.flush()
@@ -163,7 +165,7 @@ def transplanted(trial: Trial) -> bool:
     """
     module = sys.modules.get(trial.target.module)
     path = trial.target.path
-    code = compiled(trial.mutant, path.read_text(encoding="utf-8"), path=str(path))
+    code = compiled(trial.mutant, trial.target.source, path=str(path))
     if module is None or not trial.mutant.in_function:
         return False
     altered = ModuleType(module.__name__)

@@ -1,6 +1,7 @@
 """Which modules are tried, and the tests that must notice: quick ones first, those on real servers after."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,16 @@ class Target:
     def path(self) -> Path:
         """The module's file."""
         return REPOSITORY / f"{self.module.replace('.', '/')}.py"
+
+    @property
+    def source(self) -> str:
+        """The module's text, as it was when it was first asked for."""
+        return _source(self.path)
+
+
+@cache
+def _source(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 _JUDGING: Final = "tests/unit/test_judging.py"
