@@ -291,23 +291,25 @@ async def shard_at_work(batch: Rewound) -> None:
         hold.let_go()
 
 
-ANY: Final = ((FIRST, REAPPLIED), (FIRST, FORGOTTEN), (LAST, REAPPLIED), (LAST, FORGOTTEN))
-MARKED: Final = ((MARK, REAPPLIED), (MARK, FORGOTTEN))
+Rewinds = tuple[tuple[str, str], ...]
 
-SCENES: Final[tuple[tuple[Scene, str, tuple[tuple[str, str], ...]], ...]] = (
-    (one_approval_of_two, "completed", (*ANY, *MARKED)),
-    (gate_that_was_passed, "completed", ((FIRST, FORGOTTEN), *MARKED)),
-    (paused, "completed", (*ANY, *MARKED)),
-    (paused_before_the_plan, "completed", ((FIRST, FORGOTTEN), (FIRST, REAPPLIED))),
-    (resumed, "completed", ((FIRST, REAPPLIED), (FIRST, FORGOTTEN), *MARKED)),
-    (hold_that_was_settled, "completed", MARKED),
+THROUGH: Final[Rewinds] = ((FIRST, FORGOTTEN), (LAST, REAPPLIED), (MARK, FORGOTTEN))
+"""All of a run, the end of it, and from the middle; what is reapplied and what is not."""
+
+SCENES: Final[tuple[tuple[Scene, str, Rewinds], ...]] = (
+    (one_approval_of_two, "completed", THROUGH),
+    (gate_that_was_passed, "completed", ((MARK, FORGOTTEN), (MARK, REAPPLIED))),
+    (paused, "completed", ((FIRST, REAPPLIED), (MARK, FORGOTTEN))),
+    (paused_before_the_plan, "completed", ((FIRST, FORGOTTEN),)),
+    (resumed, "completed", ((FIRST, FORGOTTEN), (MARK, FORGOTTEN))),
+    (hold_that_was_settled, "completed", ((MARK, FORGOTTEN),)),
     (middle_of_a_wave, "completed", ((FIRST, REAPPLIED), (LAST, FORGOTTEN))),
-    (abort_that_counts, "aborted", (*ANY, *MARKED)),
-    (middle_of_undoing_a_rejected_one, "rejected", (*ANY, *MARKED)),
-    (middle_of_undoing_a_cancelled_one, "cancelled", ((FIRST, FORGOTTEN), *MARKED)),
-    (rejected_and_ended, "rejected", (*ANY, *MARKED)),
-    (completed_and_ended, "completed", (*ANY, *MARKED)),
-    (terminated_and_swept, "aborted", (*ANY, *MARKED)),
-    (reset_twice, "completed", ((FIRST, REAPPLIED), (LAST, FORGOTTEN), (MARK, FORGOTTEN))),
+    (abort_that_counts, "aborted", THROUGH),
+    (middle_of_undoing_a_rejected_one, "rejected", THROUGH),
+    (middle_of_undoing_a_cancelled_one, "cancelled", ((MARK, FORGOTTEN),)),
+    (rejected_and_ended, "rejected", THROUGH),
+    (completed_and_ended, "completed", THROUGH),
+    (terminated_and_swept, "aborted", THROUGH),
+    (reset_twice, "completed", ((LAST, FORGOTTEN),)),
     (shard_at_work, "completed", ((FIRST, REAPPLIED),)),
 )
