@@ -2,8 +2,6 @@
 
 import asyncio
 
-from temporalio import workflow
-
 from activities.contracts.approvals import Approvals
 from activities.contracts.shapes import BatchStep
 from workflows.approval_gate import ApprovalGates, take_standing
@@ -13,9 +11,6 @@ from workflows.steps import Steps
 
 RESUME = "resume"
 """Under this name the plan keeps the terms of all resume gates; without them a pause lasts no longer."""
-
-_RECALLS_ORDERS = "recalls-orders"
-"""Patch: since generation 002, orders on record are asked for at every stage and wave."""
 
 
 class Pausing:
@@ -28,13 +23,7 @@ class Pausing:
         self._resuming = asyncio.Lock()
 
     async def recall_orders(self) -> None:
-        """Takes up a pause or an abort that is on record and that a run forgot when it was reset."""
-        if self._state.plan is None or not workflow.patched(_RECALLS_ORDERS):
-            return
-        await self.take_orders()
-
-    async def take_orders(self) -> None:
-        """Asks the record for orders, and takes up those it did not know of."""
+        """Asks the record for pauses, an abort and open holds, and takes up what this run did not know of."""
         step = BatchStep(batch_id=self._state.batch_id, fence=self._state.fence)
         orders = await self._steps.provisioning(Approvals.recall_orders, step)
         if orders.rollback is not None:

@@ -157,7 +157,6 @@ class ProvisionBatch(BatchMessages):
             self._state.stage = name
             self._publish()
             await self._renewal.renew_if_due()
-            await self._pausing.recall_orders()
             await self._pausing.hold()
             await stages[name]()
 
@@ -258,7 +257,6 @@ class ProvisionBatch(BatchMessages):
 
     async def _open_wave(self, step: WaveStep, shown: WaveState) -> None:
         """A pause holds before the lists are looked at, so that what is activated after it is up to date."""
-        await self._pausing.recall_orders()
         await self._pausing.hold()
         if 0 < self._plan().approve_from_wave <= step.wave:
             await self._pass_gate(f"wave/{step.wave}", self._evidence_digest(step.tranche), terms_of="wave")

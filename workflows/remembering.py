@@ -44,7 +44,7 @@ class Remembering:
             return
         self._state.rewound = True
         try:
-            await self._pausing.take_orders()
+            await self._pausing.recall_orders()
             await self._pausing.open_gate()
             await self._gates.recount_open()
         except ActivityError as error:
