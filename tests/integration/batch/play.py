@@ -158,7 +158,7 @@ class Play:
                 await eventually_async(self._is_being_undone, 5)
             return await self._is_being_undone()
 
-        await eventually_async(look, ENDS_WITHIN, what=f"{self.batch_id}: the sweeper")
+        await eventually_async(look, 2 * ENDS_WITHIN, what=f"{self.batch_id}: the sweeper")
 
     async def _is_being_undone(self) -> bool:
         try:
@@ -226,4 +226,4 @@ class Play:
             sql = _COMES_BEFORE.get(what, _OPEN_GATE)
             return bool(self.office.rows(sql, id=self.batch_id, what=what))
 
-        await eventually_async(look, ENDS_WITHIN, what=f"{self.batch_id}: {what}")
+        await eventually_async(look, 2 * ENDS_WITHIN, what=f"{self.batch_id}: {what}")

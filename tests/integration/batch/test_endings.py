@@ -15,7 +15,9 @@ from tests.integration.batch.after import require_end, require_nothing_open
 from tests.integration.batch.endings_table import (
     CASES,
     COMPENSATIONS,
+    EXPIRY,
     IMPOSSIBLE,
+    REJECT,
     STAGES,
     TERMINATE,
     UNDOING,
@@ -111,7 +113,7 @@ async def _until_calls(refusal: Refusal, calls: int) -> None:
     async def look() -> bool:
         return refusal.calls() >= calls
 
-    await eventually_async(look, ENDS_WITHIN, what=f"{calls} tries")
+    await eventually_async(look, 2 * ENDS_WITHIN, what=f"{calls} tries")
 
 
 def test_each_combination_is_a_case_or_a_named_impossibility() -> None:
@@ -139,6 +141,8 @@ async def test_compensation_that_fails_for_a_while_is_waited_for(
 async def _require_left(office: Office, status: Json, case: Case) -> None:
     batch_id = status["batch_id"]
     assert (status["outcome"], status["cause"]) == (case.outcome, case.cause)
+    if case.way in {REJECT, EXPIRY}:
+        assert status["reasons"][0].endswith(f": {case.cause}"), status["reasons"]
     closed = (await office.handle(batch_id).describe()).status
     assert closed is not None
     assert closed.name == case.workflow

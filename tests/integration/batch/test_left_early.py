@@ -1,10 +1,7 @@
-"""Batches that are left early: by the policy, by people, by a cancellation; undone before the pivot."""
+"""Batches that the policy refuses or that stand still; every other way out stands in `endings_table`."""
 
-from temporalio.exceptions import CancelledError
-
-from infra.demo.cast import COMPLIANCE, WALLETS
+from infra.demo.cast import WALLETS
 from tests.integration.batch.after import require_end
-from tests.integration.batch.endings import failed_with
 from tests.integration.batch.office import Json, Office, all_of
 
 ALL_GATES: Json = {
@@ -12,41 +9,6 @@ ALL_GATES: Json = {
     "rollout": {"waves_percent": [10, 100], "soak_seconds": 0, "approve_from_wave": 1},
 }
 """Gates at compliance, issuance and each wave: of five subjects the first wave takes one."""
-
-
-async def test_one_rejection_ends_a_batch_at_any_gate(office: Office) -> None:
-    """Before the pivot the outcome is rejected and nothing usable is left; after it wallets are frozen."""
-    early, middle, late = (office.new_id(word) for word in ("reject1", "reject2", "reject3"))
-
-    async def at_compliance() -> None:
-        await office.start(office.request(early))
-        gate = await office.at_gate(early, "compliance")
-        assert (await office.decide(early, gate, WALLETS, by="reject", decision="reject"))["counted"]
-        status = await require_end(office, early, "rejected")
-        assert status["reasons"] == ["gate compliance: rejected"]
-        assert office.states(early) == {}
-
-    async def at_issuance() -> None:
-        await office.start(office.request(middle, **ALL_GATES))
-        await office.pass_gate(middle, "compliance")
-        gate = await office.at_gate(middle, "issuance")
-        await office.decide(middle, gate, COMPLIANCE, by="reject", decision="reject")
-        await require_end(office, middle, "rejected")
-        assert office.states(middle) == {}
-        assert office.accounts(middle) == []
-
-    async def at_the_second_wave() -> None:
-        await office.start(office.request(late, **ALL_GATES))
-        await office.pass_gates(late, "compliance", "issuance", "wave/1")
-        gate = await office.at_gate(late, "wave/2")
-        await office.decide(late, gate, WALLETS, by="reject", decision="reject")
-        status = await require_end(office, late, "rolled_back")
-        assert status["cause"] == "rejected"
-        assert office.states(late) == {"frozen": 1, "revoked": 4}
-        assert office.accounts(late) == ["kept"]
-
-    await all_of(at_compliance(), at_issuance(), at_the_second_wave())
-    assert [office.fence(batch) for batch in (early, middle, late)] == [2, 2, 2]
 
 
 async def test_policy_refuses_with_every_reason(office: Office) -> None:
@@ -84,30 +46,6 @@ async def test_policy_refuses_with_every_reason(office: Office) -> None:
     assert not any(office.states(batch) for batch in (purpose, rollout, caps))
 
 
-async def test_approved_abort_undoes_or_freezes(office: Office) -> None:
-    """An abort before derivation leaves no wallet; one after the first wave freezes what is active."""
-    before, after = office.new_id("abort1"), office.new_id("abort2")
-
-    async def before_derivation() -> None:
-        await office.start(office.request(before, **ALL_GATES))
-        await office.pass_gate(before, "compliance")
-        await office.at_gate(before, "issuance")
-        await office.abort(before)
-        await require_end(office, before, "aborted")
-        assert (office.states(before), office.accounts(before)) == ({}, [])
-
-    async def after_the_first_wave() -> None:
-        await office.start(office.request(after, **ALL_GATES))
-        await office.pass_gates(after, "compliance", "issuance", "wave/1")
-        await office.at_gate(after, "wave/2")
-        await office.abort(after)
-        status = await require_end(office, after, "rolled_back")
-        assert status["cause"] == "aborted"
-        assert office.states(after) == {"frozen": 1, "revoked": 4}
-
-    await all_of(before_derivation(), after_the_first_wave())
-
-
 async def test_paused_batch_stands_still_until_resumed(office: Office) -> None:
     """Anyone may pause; what goes on is the resume gate's to decide, and a rejected one ends the batch."""
     resumed, ended = office.new_id("pause1"), office.new_id("pause2")
@@ -136,31 +74,3 @@ async def test_paused_batch_stands_still_until_resumed(office: Office) -> None:
         await require_end(office, ended, "rejected")
 
     await all_of(goes_on(), is_not_resumed())
-
-
-async def test_cancelled_batch_ends_cancelled_after_its_compensations(office: Office) -> None:
-    """Derived wallets are revoked and their account burned behind a raised fence; active ones are frozen."""
-    derived, active = office.new_id("cancel1"), office.new_id("cancel2")
-
-    async def before_the_pivot() -> None:
-        await office.start(office.request(derived, **ALL_GATES))
-        await office.pass_gates(derived, "compliance", "issuance")
-        await office.at_gate(derived, "wave/1")
-        assert office.states(derived) == {"ready": 5}
-        await office.handle(derived).cancel()
-        assert isinstance(await failed_with(office.handle(derived)), CancelledError)
-        await require_end(office, derived, "cancelled")
-        assert (office.states(derived), office.accounts(derived)) == ({"revoked": 5}, ["burned"])
-
-    async def after_the_pivot() -> None:
-        await office.start(office.request(active, **ALL_GATES))
-        await office.pass_gates(active, "compliance", "issuance", "wave/1")
-        await office.at_gate(active, "wave/2")
-        cancelled = await office.temporal("workflow", "cancel", "--workflow-id", active)
-        assert cancelled.returncode == 0
-        assert isinstance(await failed_with(office.handle(active)), CancelledError)
-        await require_end(office, active, "cancelled")
-        assert office.states(active) == {"frozen": 1, "revoked": 4}
-
-    await all_of(before_the_pivot(), after_the_pivot())
-    assert [office.fence(batch) for batch in (derived, active)] == [2, 2]

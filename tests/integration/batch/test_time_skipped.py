@@ -69,26 +69,6 @@ async def test_gate_nobody_signs_expires_after_seven_days_and_not_before(
     assert gate.outcome == "expired"
 
 
-async def test_gate_before_the_first_wave_expires_and_every_ready_wallet_is_revoked(
-    office: Office, skipper: TimeSkipper, forward: Forward
-) -> None:
-    """Before the pivot an expiry undoes everything: no usable wallet is left and the accounts are burned."""
-    batch_id = office.new_id("underived")
-    rollout = {"waves_percent": [10, 100], "soak_seconds": 0, "approve_from_wave": 1}
-    await start(skipper, office.request(batch_id, jurisdiction="SG", rollout=rollout))
-    await office.pass_gates(batch_id, "compliance", "issuance")
-    await office.at_gate(batch_id, "wave/1")
-    assert office.states(batch_id) == {"ready": 5}
-    assert not await forward(batch_id, EXPIRY + timedelta(hours=1))
-    await require_end(office, batch_id, "expired")
-    assert office.states(batch_id) == {"revoked": 5}
-    accounts = office.rows(
-        "SELECT burned_at FROM keyring_accounts JOIN batches USING (batch_no) WHERE batch_id = :id",
-        id=batch_id,
-    )
-    assert [account.burned_at is not None for account in accounts] == [True]
-
-
 async def test_gate_that_waits_is_announced_once_after_a_day_and_once_after_three(
     office: Office, skipper: TimeSkipper, forward: Forward
 ) -> None:
