@@ -52,7 +52,7 @@ def instant_text(instant: datetime) -> str:
 
 
 Instant = Annotated[datetime, BeforeValidator(parse_instant)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_NAME)]
+Name = Annotated[str, StringConstraints(max_length=128, pattern=_NAME)]
 
 
 class Statement(BaseModel):
@@ -64,7 +64,7 @@ class Statement(BaseModel):
     deployment: Name
     tenant: Name
     batch_id: Name
-    gate: Annotated[str, StringConstraints(max_length=64, pattern=_GATE)]
+    gate: Annotated[str, StringConstraints(pattern=_GATE)]
     digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     decision: Decision
     approver: Annotated[str, StringConstraints(min_length=1, max_length=254, pattern=_LINE)]

@@ -61,6 +61,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--sample", type=int, default=0, help="so many of each module, drawn by chance")
     parser.add_argument("--seed", type=int, default=1, help="what the sample is drawn by")
+    parser.add_argument(
+        "--removals", action="store_true", help="only checks taken out, no operator exchanged"
+    )
     parser.add_argument("--unit-only", action="store_true", help="without servers, modules with unit tests")
     return parser.parse_args(arguments)
 
@@ -75,6 +78,8 @@ def _drawn(asked: argparse.Namespace) -> list[Pair]:
         mutants = mutants_of(target.module, target.source)
         if asked.unit_only and target.integration:
             mutants = [mutant for mutant in mutants if mutant.name not in _needing_servers()]
+        if asked.removals:
+            mutants = [mutant for mutant in mutants if mutant.is_removal]
         few = min(asked.sample or len(mutants), len(mutants))
         drawn = chance.sample(mutants, few) if asked.sample else mutants
         pairs += [(target, mutant) for mutant in drawn]

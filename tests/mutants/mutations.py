@@ -41,6 +41,11 @@ class Mutant:
     repeat: int = 0
 
     @property
+    def is_removal(self) -> bool:
+        """Whether a whole check is gone, not only another one in its place."""
+        return self.what.startswith(("never ", "removed ", "dropped "))
+
+    @property
     def name(self) -> str:
         """The name a reviewed list knows it by."""
         place = f"{self.module} {self.function}: {self.what}"

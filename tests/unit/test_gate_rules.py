@@ -51,6 +51,11 @@ def test_floor_below_the_rule_changes_nothing() -> None:
     assert rule.at_least(1) is rule
 
 
+def test_gate_may_ask_for_one_person_or_a_full_room() -> None:
+    """The limits are the last numbers that are taken."""
+    assert [GateRule(seats={"a": count}).persons for count in (1, SEATS_MAX)] == [1, SEATS_MAX]
+
+
 @pytest.mark.parametrize("seats", [{}, {"a": 0}, {"a": -1, "b": 2}, {"a": SEATS_MAX + 1}])
 def test_gate_that_asks_for_nobody_or_a_crowd_is_refused(seats: dict[str, int]) -> None:
     """A gate nobody guards is no gate."""

@@ -71,10 +71,12 @@ def test_unknown_field_is_named() -> None:
     ("field", "value"),
     [
         ("v", 2),
+        ("v", 0),
         ("v", True),
         ("v", 1.0),
         ("v", "1"),
         ("deployment", ""),
+        ("deployment", "a" * 129),
         ("tenant", "acme\n"),
         ("batch_id", "../x"),
         ("gate", "wave/01"),
@@ -85,6 +87,7 @@ def test_unknown_field_is_named() -> None:
         ("digest", "ab" * 31),
         ("decision", "Approve"),
         ("approver", ""),
+        ("approver", "a" * 255),
         ("approver", "lee\u0000"),
         ("reason", ""),
         ("reason", "x" * 1001),
@@ -94,7 +97,8 @@ def test_unknown_field_is_named() -> None:
         ("issued_at", "2026-02-30T03:04:05Z"),
         ("issued_at", 1),
         ("expires_at", "2026-01-03T03:04:05.1234567Z"),
-        ("nonce", "short"),
+        ("nonce", "a" * 15),
+        ("nonce", "a" * 129),
         ("nonce", "has blanks in it!"),
     ],
 )
@@ -103,6 +107,15 @@ def test_wrong_field_is_named_without_its_value(field: str, value: object) -> No
     message = _problem(**{field: value})
     assert message.startswith(f"The statement is not valid: {field}: ")
     assert repr(value) not in message
+
+
+@pytest.mark.parametrize(
+    ("field", "length"),
+    [("deployment", 128), ("approver", 254), ("reason", 1000), ("nonce", 128), ("nonce", 16), ("reason", 1)],
+)
+def test_field_as_long_as_allowed_is_read(field: str, length: int) -> None:
+    """The limits are the last values that are taken."""
+    assert getattr(parse_statement(json.dumps({**GOOD, field: "a" * length})), field) == "a" * length
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,10 @@ def _problems(text: str) -> str:
     return caught.value.message
 
 
+def _keys(count: int) -> list[str]:
+    return [base64.b64encode(bytes([number]) * 32).decode("ascii") for number in range(count)]
+
+
 def _with_line(line: str) -> str:
     lines = "\n".join(each.lines() for each in PERSONS.values())
     return trust_text(lines=f"{lines}\n{line}")
@@ -103,6 +107,8 @@ def test_key_of_every_accepted_kind_may_be_listed(kind: str) -> None:
         (f'{LEE.name} valid-before="20261301Z" {STRANGER.openssh}', "valid-before must be YYYYMMDD"),
         (f'{LEE.name} namespaces="!git" {STRANGER.openssh}', "namespaces may use"),
         (f'{LEE.name} namespaces="" {STRANGER.openssh}', "namespaces may use"),
+        (f'{LEE.name} namespaces="git,!git" {STRANGER.openssh}', "namespaces may use"),
+        (f"{LEE.name} ssh-ed25519 *{STRANGER.openssh.split()[1]}", "the key is not base64"),
         (f"{LEE.name} touch-required {STRANGER.openssh}", "line 6: the key is not base64"),
         (f'{LEE.name} touch="yes" {STRANGER.openssh}', "line 6: is not in the allowed signers format"),
         (LEE.name, "line 6: is not in the allowed signers format"),
@@ -135,6 +141,17 @@ def test_comments_and_empty_lines_are_passed_over() -> None:
         ("[floors]", '[attest]\npublic_keys = ["AAAA"]\n[floors]', "attest.public_keys.0: is not 32 bytes"),
         ("[floors]", '[attest]\npublic_keys = ["*"]\n[floors]', "attest.public_keys.0: is not"),
         ("[floors]", f'[attest]\npublic_keys = ["{ATTEST}", "{ATTEST}"]\n[floors]', "stands twice"),
+        (
+            "[floors]",
+            f'[attest]\npublic_keys = ["*{ATTEST}"]\n[floors]',
+            "attest.public_keys.0: is not base64",
+        ),
+        ("[floors]", f"[attest]\npublic_keys = {_keys(17)}\n[floors]", "attest.public_keys: "),
+        ("approvals_min = 0", "approvals_min = 21", "floors.approvals_min: "),
+        ('roles = ["compliance_officer"]', f"roles = {['a'] * 51}", "roles: "),
+        ('tenants = ["acme"]', f"tenants = {['a'] * 10_001}", "tenants: "),
+        ('tenants = ["acme"]', f'tenants = ["acme"]\nalso_known_as = {list("a" * 51)}', "also_known_as: "),
+        ('tenants = ["acme"]', f'tenants = ["acme"]\nalso_known_as = ["{"a" * 255}"]', "also_known_as.0: "),
         ("approvals_min = 0", "approvals_min = -1", "floors.approvals_min: "),
         ("approvals_min = 0", 'approvals_min = "1"', "floors.approvals_min: "),
         ("allowed_signers = ", "allowed = ", "allowed: unknown field"),
@@ -149,6 +166,19 @@ def test_wrong_or_unknown_field_is_refused_by_name(old: str, new: str, problem: 
     text = trust_text()
     assert old in text
     assert problem in _problems(text.replace(old, new))
+
+
+def test_more_persons_than_a_deployment_has_are_refused() -> None:
+    """The file stays of a size that is read anew for every decision."""
+    tables = "".join(f'[persons."p{number}"]\nroles = []\ntenants = ["acme"]\n' for number in range(10_001))
+    assert "persons: " in _problems(trust_text() + tables)
+
+
+def test_lists_as_long_as_allowed_are_read() -> None:
+    """The limits are the last values that are taken."""
+    text = trust_text(person(LEE, tenants=("a",) * 9_999 + ("acme",)), floors=20)
+    text = text.replace("[floors]", f"[attest]\npublic_keys = {_keys(16)}\n[floors]")
+    assert len(parse_trust(text).attest_keys) == 16
 
 
 def test_file_without_any_signers_is_refused() -> None:
