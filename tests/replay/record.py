@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from temporalio.client import Client
+from temporalio.client import Client, ScheduleOverlapPolicy
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
@@ -104,7 +104,7 @@ async def terminated(office: Office, batch_id: str) -> None:
     await office.pass_gates(batch_id, "compliance", "issuance")
     await office.at_gate(batch_id, "wave/2")
     await handle.terminate("nobody waits for it any more")
-    await office.client.get_schedule_handle(SWEEPER).trigger()
+    await office.client.get_schedule_handle(SWEEPER).trigger(overlap=ScheduleOverlapPolicy.ALLOW_ALL)
     await eventually_async(lambda: _is_known(office.client, undo_id(batch_id)), 90, what="its undoing")
     await office.handle(undo_id(batch_id)).result()
 

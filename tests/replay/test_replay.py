@@ -53,8 +53,10 @@ def replayer(*workflows: type) -> Replayer:
 
 
 def history(path: Path) -> WorkflowHistory:
-    """One recorded history."""
-    return WorkflowHistory.from_json(path.stem, path.read_text())
+    """One recorded history, under the id that it ran under: workflows look at theirs."""
+    recorded = json.loads(path.read_text())
+    attributes = recorded["events"][0]["workflowExecutionStartedEventAttributes"]
+    return WorkflowHistory.from_json(attributes["workflowId"], recorded)
 
 
 def told(path: Path, error: BaseException) -> str:

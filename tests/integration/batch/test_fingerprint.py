@@ -13,11 +13,12 @@ from tests.replay.record import (
     rejected,
     rejected_after_derivation,
     rolled_back,
+    terminated,
 )
 from tests.replay.remedy import difference
 
-PLAYED: Final = (cancelled, invalid, refused, rejected, rejected_after_derivation, rolled_back)
-"""The small scenes: between them every stage, two ways to undo, and each kind of shard."""
+PLAYED: Final = (cancelled, invalid, refused, rejected, rejected_after_derivation, rolled_back, terminated)
+"""The small scenes: between them every workflow, every stage, and every way to undo."""
 
 
 async def changes(office: Office, scene: Scene, generation: str) -> list[str]:
