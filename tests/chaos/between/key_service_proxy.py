@@ -5,7 +5,7 @@ Never alters a value inside an answer that stays readable: that is what TLS is f
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -37,7 +37,7 @@ LIES: Final[tuple[Spoil, ...]] = (
 )
 """Answers that read well and say nothing, one chosen by chance."""
 
-_SPOILS: Final[Mapping[str, tuple[Spoil, ...]]] = {"garbled": GARBLED, "lying": LIES}
+_SPOILS: Final[dict[str, tuple[Spoil, ...]]] = {"garbled": GARBLED, "lying": LIES}
 
 
 class KeyServiceProxy:
