@@ -276,17 +276,21 @@ class Deriver:
         known = found.scalar_one_or_none()
         if known is not None:
             return int(known)
+        chain, keyring_id = batch_chain(self.batch_id), str(uuid4())
+        audit.append(connection, chain, kind="keyring.intent", facts={"plan_digest": self.plan_digest})
         values = {"tenant": self.tenant, "ciphertext": b"c", "nonce": b"n", "wrapped_key": "w"}
         made = connection.execute(
             insert(t.keyrings)
             .values(
-                keyring_id=str(uuid4()), scope="batch", provider="transit", batch_no=self.batch_no, **values
+                keyring_id=keyring_id, scope="batch", provider="transit", batch_no=self.batch_no, **values
             )
             .returning(own.keyring_no)
         )
         keyring_no = int(made.scalar_one())
         taken = {"keyring_no": keyring_no, "coin_type": 60, "account": 0, "batch_no": self.batch_no}
         connection.execute(insert(t.keyring_accounts).values(**taken))
+        facts = {"keyring_id": keyring_id, "provider": "transit"}
+        audit.append(connection, chain, kind="keyring.opened", facts=facts)
         return keyring_no
 
     def derive(self, database: Database, step: SliceStep, ordinals: Sequence[int], keyring_no: int) -> None:
