@@ -131,13 +131,14 @@ def judge_attempt(
     try:
         statement = parse_statement(statement_text)
     except InvalidRequestError as error:
-        return Judgement(counted=False, reason=Reason.MALFORMED_STATEMENT, sentence=error.message)
+        reason = Reason.MALFORMED_STATEMENT
+        return Judgement(counted=False, reason=reason, sentence=error.message, broken=(reason,))
     verified = verify_signature(statement_text, signature, namespace=APPROVAL_NAMESPACE)
     if not isinstance(verified, VerifiedSignature):
-        return _judgement(verified.reason, statement)
+        return _judgement(verified.reason, statement=statement)
     person, key = trust.person_for(verified.public_key), trust.key_for(verified.public_key)
     if person is None or key is None:
-        return _judgement(Reason.UNKNOWN_KEY, statement, key_fingerprint=verified.fingerprint)
+        return _judgement(Reason.UNKNOWN_KEY, statement=statement, key_fingerprint=verified.fingerprint)
     case = _Case(
         statement=statement,
         person=person,
@@ -149,9 +150,7 @@ def judge_attempt(
         seen_nonces=seen_nonces,
     )
     broken = tuple(reason for reason, is_broken in _RULES if is_broken(case))
-    reason = next(iter(broken), Reason.COUNTED)
-    judged = _judgement(reason, statement, person=person.name, key_fingerprint=key.fingerprint)
-    return replace(judged, broken=broken)
+    return _judgement(*broken, statement=statement, person=person.name, key_fingerprint=key.fingerprint)
 
 
 def tally(
@@ -198,15 +197,16 @@ def tally(
 
 
 def _judgement(
-    reason: Reason,
+    *broken: Reason,
     statement: Statement,
-    *,
     person: str | None = None,
     key_fingerprint: str | None = None,
 ) -> Judgement:
+    reason = next(iter(broken), Reason.COUNTED)
     return Judgement(
-        counted=reason is Reason.COUNTED,
+        counted=not broken,
         reason=reason,
+        broken=broken,
         sentence=SENTENCES[reason],
         statement=statement,
         person=person,
@@ -227,8 +227,8 @@ def _is_over_another_digest(case: _Case) -> bool:
 
 
 def _lacks_role(case: _Case) -> bool:
-    decided_on = [gate for gate in _gates(case) if gate.digest == case.statement.digest]
-    return not any(gate.rule.roles & case.person.roles for gate in decided_on)
+    decided_on = (gate for gate in _gates(case) if gate.digest == case.statement.digest)
+    return case.person.roles.isdisjoint(role for gate in decided_on for role in gate.rule.roles)
 
 
 def _hides_who_asked(case: _Case) -> bool:
@@ -243,7 +243,7 @@ def _asked_for_it(case: _Case) -> bool:
     if asked in case.person.name_keys or requester.key_fingerprint in own_keys:
         return True
     # A name that is nobody's might be typed to pass for somebody else's; a known person's is that person's.
-    unknown = asked is not None and trust.person_named(requester.name) is None
+    unknown = trust.person_named(requester.name) is None
     return unknown and any(looks_like(asked or "", name) for name in case.person.name_keys)
 
 

@@ -61,9 +61,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--sample", type=int, default=0, help="so many of each module, drawn by chance")
     parser.add_argument("--seed", type=int, default=1, help="what the sample is drawn by")
-    parser.add_argument(
-        "--removals", action="store_true", help="only checks taken out, no operator exchanged"
-    )
+    parser.add_argument("--removals", action="store_true", help="only checks taken out")
     parser.add_argument("--unit-only", action="store_true", help="without servers, modules with unit tests")
     return parser.parse_args(arguments)
 

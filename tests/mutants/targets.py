@@ -59,10 +59,10 @@ def _evidence(name: str) -> Target:
 TARGETS: Final = (
     _trust("allowed_signers", "tests/unit/test_trust_file.py", _JUDGING),
     _trust("gates", "tests/unit/test_gate_rules.py", _JUDGING),
-    _trust("judging", _JUDGING),
+    _trust("judging", _JUDGING, "tests/unit/test_tally.py"),
     Target(module="activities.trust.mounted", integration=_DESK[:2]),
     _trust("names", "tests/unit/test_names.py", _JUDGING),
-    _trust("persons", _JUDGING, "tests/unit/test_trust_file.py"),
+    _trust("persons", _JUDGING, "tests/unit/test_names.py", "tests/unit/test_trust_file.py"),
     _trust("request_signing", "tests/unit/test_request_signing.py"),
     _trust("signatures", *_SIGNATURES),
     _trust("sk_keys", *_SIGNATURES),

@@ -99,7 +99,7 @@ def test_decision_about_something_else_or_at_another_time_is_refused(
     assert (judged.counted, judged.reason) == (False, reason)
 
 
-@pytest.mark.parametrize("changes", [{"issued_at": at(0.08)}, {"expires_at": at(71)}])
+@pytest.mark.parametrize("changes", [{"issued_at": at(1 / 12)}, {"expires_at": at(71)}])
 def test_decision_at_the_edge_of_its_time_counts(changes: dict[str, Any]) -> None:
     """Five minutes of skew and exactly the policy's validity are allowed."""
     assert _judge(LEE, **changes).counted

@@ -3,6 +3,7 @@
 import pytest
 
 from activities.trust.names import looks_like, name_key
+from activities.trust.persons import Person
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,10 @@ def test_name_that_could_hide_anybody_has_no_form(name: str) -> None:
 def test_names_are_compared_by_eye(one: str, other: str, alike: bool) -> None:
     """Digits for letters and pairs of letters that run together look alike."""
     assert looks_like(one, other) is alike
+
+
+def test_name_without_a_form_is_none_of_a_persons_names() -> None:
+    """A name that could hide anybody matches nobody, also when a person bears it."""
+    names = frozenset({"lee@acme.example"})
+    someone = Person(name="l\u0435e", roles=frozenset(), tenants=frozenset(), keys=(), also_known_as=names)
+    assert someone.name_keys == names
