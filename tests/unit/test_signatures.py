@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
@@ -167,6 +167,18 @@ def test_rsa_key_with_a_forbidden_exponent_is_refused(exponent: bytes) -> None:
     blob = wire(b"ssh-rsa") + wire(exponent) + wire(b"\x00" + modulus.to_bytes(256, "big"))
     with pytest.raises(SignatureRefusedError):
         require_usable_key(blob)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "hashed_by"), [(b"rsa-sha2-256", hashes.SHA256()), (b"rsa-sha2-512", hashes.SHA512())]
+)
+def test_rsa_signature_with_either_sha2_is_taken(algorithm: bytes, hashed_by: hashes.HashAlgorithm) -> None:
+    """Agents differ in which of the two they use."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    blob = base64.b64decode(public.split()[1])
+    raw = private.sign(signed_data(TEXT, NAMESPACE), padding.PKCS1v15(), hashed_by)
+    assert _reason_of(envelope(blob, wire(algorithm) + wire(raw), NAMESPACE)) is Reason.COUNTED
 
 
 def test_sha1_signature_of_an_rsa_key_is_refused() -> None:
