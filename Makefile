@@ -8,6 +8,8 @@ STAMP   := $(VENV)/.locked
 LOCK    := requirements-dev.lock
 SOURCES := workflows activities workers infra tests
 PYTEST  ?=
+# Processes that share a run of the tests, each with servers of its own.
+JOBS    ?= 2
 BENCH   ?=
 CHAOS   ?=
 SOAK    ?=
@@ -78,9 +80,9 @@ format: setup ## Format the code
 	@$(BIN)/ruff format $(SOURCES)
 	@$(BIN)/ruff check --fix $(SOURCES)
 
-test: setup ## Run every test, on real servers of its own (PYTEST="-k name" narrows it)
+test: setup ## Run every test, on real servers of its own (PYTEST="-k name" narrows it, JOBS=1 takes turns)
 	@echo "Testing: starts its own Temporal, PostgreSQL and OpenBao and ends them"
-	@$(BIN)/python -m pytest $(PYTEST)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(PYTEST)
 
 lock: ## Resolve the lock files anew (needs uv; UPGRADE=--upgrade takes newer releases)
 	$(COMPILE) pyproject.toml requirements.in -o requirements.lock

@@ -14,15 +14,20 @@ from infra.devstack import Stack
 STACKS = Path("/var/tmp")  # noqa: S108 - mkdtemp makes a folder of our own in it
 PREFIX = "walletworks-test-"
 
+BEGUN_ONCE = {"chaos", "twice"}
+"""Packages whose tests look back on one long beginning: of several processes, one runs them."""
+
 settings.register_profile("the same every time", derandomize=True, database=None, deadline=None)
 settings.load_profile("the same every time")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks every test that uses the servers, so that `-m "not stack"` leaves them out."""
+    """Marks every test that uses the servers, and keeps together what shares a costly beginning."""
     for item in items:
         if "stack" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.stack)
+        shared = item.path.parent if item.path.parent.name in BEGUN_ONCE else item.path
+        item.add_marker(pytest.mark.xdist_group(str(shared.relative_to(item.config.rootpath))))
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import base64
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,7 @@ def test_key_of_every_accepted_kind_may_be_listed(kind: str) -> None:
         (f"{LEE.name} ssh-ed25519 ====", "the key is not base64"),
         (f"l\u0435e@acme.example {STRANGER.openssh}", "line 6: holds letters outside ASCII"),
     ],
+    ids=map(str, count(1)),  # the keys are new in every run, and names of tests are not
 )
 def test_line_that_is_ambiguous_or_broken_is_refused_by_number(line: str, problem: str) -> None:
     """The number and the rule are told; the line is not repeated."""
