@@ -41,13 +41,18 @@ def test_alert_says_what_to_do(rule: dict[str, Any]) -> None:
 def test_alert_asks_for_a_metric_that_is_reported(rule: dict[str, Any]) -> None:
     """Its names are names our code reports under, in Prometheus's spelling with the unit."""
     code = "".join(file.read_text() for file in (ROOT / "workers").glob("*.py"))
-    reported = {
-        f"{name.replace('.', '_')}_seconds" if unit == "s" and not name.endswith("seconds") else name
-        for name, unit in re.findall(r'"(walletworks\.[a-z.]+)"[^)]*unit="(\w+)"', code)
-    }
+    made = re.findall(r'create_(\w+)\(\s*"(walletworks\.[a-z.]+)"([^)]*)\)', code)
+    reported = {_in_prometheus(name, kind=kind, options=options) for kind, name, options in made}
     asked = set(re.findall(r"walletworks_\w+", rule["expr"]))
     assert asked
     assert asked <= reported
+
+
+def _in_prometheus(name: str, *, kind: str, options: str) -> str:
+    spelt = name.replace(".", "_")
+    if 'unit="s"' in options and not spelt.endswith("seconds"):
+        spelt += "_seconds"
+    return f"{spelt}_total" if kind == "counter" else spelt
 
 
 @pytest.mark.parametrize("name", sorted(ALERTS))

@@ -8,6 +8,7 @@ from activities.edges import strict_json
 from workers.cli.exits import CommandError
 from workers.cli.output import console, print_pairs, print_text
 from workers.cli.session import Session, fetch
+from workers.cli.standing import TERMINATED, standing
 from workers.cli.watching import describe_waiting
 
 _DOCUMENT_BYTES_MAX = 1 << 20
@@ -18,10 +19,16 @@ async def matter_of(session: Session, batch: str) -> dict[str, Any]:
 
     Raises: CommandError when a document differs from the digest that is to be signed.
     """
-    status = await session.status(batch)
+    status = await standing(session, batch)
     documents, plan_digest = status["documents"], status["plan_digest"]
+    if status["cause"] == TERMINATED:
+        raise CommandError(
+            "the batch was terminated, nothing is left to decide: `walletworks status` tells more"
+        )
     if plan_digest is None:
         raise CommandError("the batch has no plan yet: `walletworks watch` tells when it has")
+    if "plan" not in documents:
+        raise CommandError("the batch has ended and only its record is left: `walletworks bundle` gives it")
     plan_text = fetch(documents["plan"])
     _require(sha256_hex(plan_text) == plan_digest, "the plan")
     plan = strict_json(plan_text.decode(), what="The plan", bytes_max=_DOCUMENT_BYTES_MAX)

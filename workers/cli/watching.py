@@ -11,6 +11,7 @@ from workers.cli.exits import OUTCOME_EXITS, Exit
 from workers.cli.options import AsJson, Batch, SettingsFile
 from workers.cli.output import console, errors, print_json, print_pairs, print_table, printable
 from workers.cli.session import Session, run
+from workers.cli.standing import TERMINATED, standing
 
 _POLL_SECONDS = 0.5
 _STAGES = ("intake", "review", "screening", "derivation", "rollout", "late", "record", "ended")
@@ -18,11 +19,13 @@ _STAGES = ("intake", "review", "screening", "derivation", "rollout", "late", "re
 
 def status(batch: Batch, as_json: AsJson = False, settings: SettingsFile = None) -> None:
     """Show where a batch stands."""
-    answer = run(lambda session: session.status(batch), settings_path=settings)
+    answer = run(lambda session: standing(session, batch), settings_path=settings)
     if as_json:
         print_json(answer)
     else:
         print_status(answer)
+    if answer["cause"] == TERMINATED:
+        raise typer.Exit(Exit.REFUSED)
 
 
 def watch(
@@ -51,6 +54,7 @@ def print_status(answer: dict[str, Any]) -> None:
         [
             ("stage", answer["stage"]),
             ("outcome", answer["outcome"] or "-"),
+            *([("cause", TERMINATED)] if answer["cause"] == TERMINATED else []),
             *[("reason", reason) for reason in answer["reasons"]],
             ("waits for", describe_waiting(waiting)),
             ("plan digest", answer["plan_digest"] or "-"),
@@ -90,7 +94,7 @@ async def _follow(session: Session, batch: str, until: str) -> dict[str, Any]:
     with bars_on(errors) as bars:
         bar = bars.add_task(printable(batch), total=None)
         while True:
-            answer = await session.status(batch)
+            answer = await standing(session, batch)
             counts = answer["counts"]
             total = (counts["clear"] or counts["subjects"]) * len(answer["chains"])
             waits = describe_waiting(answer["waiting_for"])

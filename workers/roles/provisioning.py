@@ -16,12 +16,12 @@ from activities.personal_data import SubjectVault
 from activities.reading.activities import ReadingActivities
 from activities.register import BatchRegisterActivities
 from activities.screening.activities import ScreeningActivities
-from activities.sweeping import SweepingActivities
 from workers.histories import TemporalHistories
 from workers.roster import Role, Tools
 from workers.runs import TemporalRuns
 from workers.schedules import ensure_sweeper
 from workers.settings import Settings
+from workers.sweeps import ReportedSweeping
 from workflows.provision_batch import ProvisionBatch
 from workflows.provision_shard import ProvisionShard
 from workflows.sweep_batches import SweepBatches
@@ -65,7 +65,7 @@ def _provisioning(tools: Tools) -> list[Any]:
             deployment=deployment,
             histories=TemporalHistories(tools.client),
         ),
-        SweepingActivities(database=database, runs=TemporalRuns(tools.client)),
+        ReportedSweeping(database=database, runs=TemporalRuns(tools.client)),
         ReadingActivities(database=database, object_store=objects, vault=vault, trust_path=trust),
     ]
 

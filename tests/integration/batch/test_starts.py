@@ -150,6 +150,10 @@ async def test_batch_that_temporal_has_forgotten_is_answered_from_the_record(
     """Once its history is gone the same request still gives its result, and another one is a conflict."""
     request, result = fading
     await eventually_async(lambda: _is_forgotten(office, request["batch_id"]), 60, what="it is forgotten")
+    for command in ("status", "watch"):
+        told = await office.walletworks(REQUESTER, command, request["batch_id"], "--json")
+        assert told.returncode == 0, told.stderr
+        assert json.loads(told.stdout).items() >= result.items()
     other = office.signed(request | {"purpose": "campaign"})
     failure = await failure_of(await office.start(other))
     assert (failure.type, "fields that differ: purpose, signature" in failure.message) == (

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 from zipfile import ZipFile
 
+from infra.demo.cast import COMPLIANCE, REQUESTER
 from tests.integration.batch.after import (
     require_audit,
     require_bundle,
@@ -79,6 +80,27 @@ async def test_terminated_batch_is_undone_by_the_sweeper(office: Office) -> None
     assert [office.fence(batch) for batch in (early, late)] == [2, 2]
     again = await (await office.start(requests[early])).result()
     assert (again["outcome"], again["counts"]) == (before["outcome"], before["counts"])
+
+
+async def test_command_line_tells_of_a_terminated_batch(office: Office) -> None:
+    """Before it is undone and after it, with exit code 1; nobody is asked to sign for it any more."""
+    batch = office.new_id("told")
+    await office.start(office.request(batch))
+    await office.at_gate(batch, "compliance")
+    with hold_up(office.stack, "waves") as is_waiting:
+        await terminate(office, batch)
+        cut_off = await office.walletworks(REQUESTER, "status", batch, "--json")
+        assert (cut_off.returncode, json.loads(cut_off.stdout)["cause"]) == (1, "terminated")
+        shown = await office.walletworks(COMPLIANCE, "show", batch)
+        assert (shown.returncode, "was terminated" in shown.stderr) == (1, True), shown
+        await sweep(office)
+        await asyncio.to_thread(eventually, is_waiting, 30, what="the undoing at work")
+        undoing = await office.walletworks(REQUESTER, "status", batch, "--json")
+        told = json.loads(undoing.stdout)
+        assert (undoing.returncode, told["batch_id"], told["cause"]) == (1, batch, "terminated")
+    watched = await office.walletworks(REQUESTER, "watch", batch, "--json")
+    assert (watched.returncode, json.loads(watched.stdout)["outcome"]) == (1, "aborted"), watched
+    await undone(office, batch)
 
 
 async def test_batch_at_work_is_not_undone_by_hand(office: Office) -> None:
