@@ -57,6 +57,7 @@ class Receiver:
                 self._keep(call.headers, call.body)
             if mode == "hanging":
                 await let_time_pass(HANG_SECONDS)
+                return
             if mode == "late":
                 await let_time_pass(LATE_SECONDS)
             writer.write(_ANSWERS[mode])
