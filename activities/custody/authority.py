@@ -112,10 +112,9 @@ def require_signed_holds(connection: Connection, authority: Authority, digests: 
     Raises: PolicyViolationError.
     """
     rule = authority.case.decision.gates.get(HOLD)
-    require(rule is not None, "its policy lets nobody clear a hold")
+    if rule is None:
+        raise PolicyViolationError("custody makes no key for this batch: its policy lets nobody clear a hold")
     require(len(set(digests)) == len(digests), "one decision clears more than one hold")
-    if rule is None or not digests:
-        return
     _require_tallies(connection, authority.case, HOLD, rule, digests)
 
 

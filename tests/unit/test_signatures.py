@@ -169,6 +169,34 @@ def test_rsa_key_with_a_forbidden_exponent_is_refused(exponent: bytes) -> None:
         require_usable_key(blob)
 
 
+def test_ecdsa_key_that_names_two_curves_is_refused() -> None:
+    """A key is of one curve: its type and its inside say the same."""
+    numbers = ec.generate_private_key(ec.SECP256R1()).public_key()
+    point = numbers.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    good = wire(b"ecdsa-sha2-nistp256") + wire(b"nistp256") + wire(point)
+    assert require_usable_key(good) == b"ecdsa-sha2-nistp256"
+    with pytest.raises(SignatureRefusedError):
+        require_usable_key(good.replace(wire(b"nistp256"), wire(b"nistp384")))
+
+
+def _rsa_blob(modulus: int, exponent: bytes = b"\x01\x00\x01") -> bytes:
+    size = modulus.bit_length() // 8
+    return wire(b"ssh-rsa") + wire(exponent) + wire(b"\x00" + modulus.to_bytes(size, "big"))
+
+
+@pytest.mark.parametrize("size", [2048, 8192])
+@pytest.mark.parametrize("exponent", [b"\x03", b"\x00\xff\xff\xff\xff"])
+def test_rsa_key_at_the_edge_of_what_is_safe_is_taken(size: int, exponent: bytes) -> None:
+    """The limits of sizes and exponents are the last values that are taken."""
+    assert require_usable_key(_rsa_blob((1 << size - 1) + 1, exponent)) == b"ssh-rsa"
+
+
+def test_rsa_key_with_an_even_modulus_is_refused() -> None:
+    """An even modulus is no RSA key."""
+    with pytest.raises(SignatureRefusedError):
+        require_usable_key(_rsa_blob(1 << 2047))
+
+
 @pytest.mark.parametrize(
     ("algorithm", "hashed_by"), [(b"rsa-sha2-256", hashes.SHA256()), (b"rsa-sha2-512", hashes.SHA512())]
 )
