@@ -74,19 +74,12 @@ def _drawn(asked: argparse.Namespace) -> list[Pair]:
         if not named or (asked.unit_only and not target.unit):
             continue
         mutants = mutants_of(target.module, target.source)
-        if asked.unit_only and target.integration:
-            mutants = [mutant for mutant in mutants if mutant.name not in _needing_servers()]
         if asked.removals:
             mutants = [mutant for mutant in mutants if mutant.is_removal]
         few = min(asked.sample or len(mutants), len(mutants))
         drawn = chance.sample(mutants, few) if asked.sample else mutants
         pairs += [(target, mutant) for mutant in drawn]
     return pairs
-
-
-def _needing_servers() -> set[str]:
-    listed = tomllib.loads(REVIEWED.read_text(encoding="utf-8"))
-    return set(listed.get("needs_servers", []))
 
 
 def _tried(pairs: list[Pair], asked: argparse.Namespace, console: Console) -> list[Pair]:

@@ -39,10 +39,8 @@ _CUSTODY: Final = tuple(
     f"tests/integration/test_{name}.py"
     for name in ("four_eyes_custody", "custody_attacks", "custody_forgeries", "custody")
 )
-_BUNDLES: Final = tuple(
-    f"tests/integration/test_{name}.py" for name in ("evidence_forgeries", "evidence", "second_verifier")
-)
-_BUNDLES_UNIT: Final = (
+_BUNDLES: Final = (
+    *(f"tests/integration/test_{name}.py" for name in ("evidence_forgeries", "evidence", "second_verifier")),
     "tests/unit/evidence/test_hostile_bundles.py",
     "tests/unit/evidence/test_restricted.py",
 )
@@ -53,7 +51,7 @@ def _trust(name: str, *unit: str) -> Target:
 
 
 def _evidence(name: str) -> Target:
-    return Target(module=f"activities.evidence.{name}", unit=_BUNDLES_UNIT, integration=_BUNDLES)
+    return Target(module=f"activities.evidence.{name}", integration=_BUNDLES)
 
 
 TARGETS: Final = (

@@ -160,7 +160,9 @@ def test_rsa_key_of_an_unsafe_or_absurd_size_is_refused(size: int) -> None:
     assert caught.value.reason is Reason.UNSUPPORTED_KEY
 
 
-@pytest.mark.parametrize("exponent", [b"\x01", b"\x04", b"\x01\x00\x00\x00\x01", b"", b"\x83", b"\x00\x03"])
+@pytest.mark.parametrize(
+    "exponent", [b"\x01", b"\x04", b"\x01\x00\x00\x00\x01", b"", b"\x83", b"\x80\x01", b"\x00\x03"]
+)
 def test_rsa_key_with_a_forbidden_exponent_is_refused(exponent: bytes) -> None:
     """An exponent of one verifies anything; even or huge ones are no key's."""
     modulus = (1 << 2047) + 1
