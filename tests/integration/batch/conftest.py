@@ -9,6 +9,7 @@ from activities.store.database import Database
 from infra.demo.staging import set_stage
 from infra.devstack import Stack
 from tests.integration.batch.office import Json, Office
+from tests.integration.reconciling import differences
 
 
 @pytest.fixture(scope="package")
@@ -39,3 +40,10 @@ async def fading(office: Office) -> tuple[Json, Json]:
     deleted = await office.temporal("workflow", "delete", "--workflow-id", request["batch_id"], "--yes")
     assert deleted.returncode == 0, deleted.stderr
     return request, result
+
+
+@pytest.fixture(scope="package", autouse=True)
+async def reconciled(office: Office) -> AsyncIterator[None]:
+    """At the end of the package the whole database reconciles with its log, both ways."""
+    yield
+    assert differences(office.owner) == []
