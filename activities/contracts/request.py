@@ -24,8 +24,8 @@ CHAIN_IDS = ("ethereum", "bsc", "polygon")
 BATCH_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 """Lower-case letters, digits and inner hyphens, 1 to 63 characters: safe in paths, URLs and queries."""
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
-
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x20-\x7e]*$")]
+"""A person's name in printable ASCII: no other can be told from the approvers', so nothing would count."""
 
 Armour = Annotated[str, StringConstraints(max_length=20_000, pattern=r"^[\r\n\x20-\x7e]*$")]
 """An armoured signature: printable ASCII and line ends."""

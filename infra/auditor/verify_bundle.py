@@ -836,7 +836,7 @@ REQUEST: Final = shape(
     },
     batch_id=BATCH,
     tenant=BATCH,
-    requested_by=text(r"[^\x00-\x1f\x7f]{1,200}"),
+    requested_by=text(r"[\x20-\x7e]{1,200}"),
     purpose=one_of("airdrop", "campaign", "user_import", "institutional"),
     custody=one_of("custodial", "self_custody", "watch_only"),
     jurisdiction=text("[A-Za-z]{2,16}"),

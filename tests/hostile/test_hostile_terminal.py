@@ -52,7 +52,8 @@ def _status(text: str) -> dict[str, Any]:
     return {
         "batch_id": text,
         "stage": text,
-        "outcome": text,
+        "outcome": "rolled_back",
+        "cause": text,
         "reasons": [text],
         "waiting_for": {"kind": "service", "name": text, "until": text},
         "plan_digest": text,

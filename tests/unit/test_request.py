@@ -38,6 +38,7 @@ def test_the_published_shape_is_taken() -> None:
         ({"signature": "line\x00line"}, "signature: "),
         ({"batch_id": "Spring"}, "batch_id: "),
         ({"tenant": 7}, "tenant: "),
+        ({"requested_by": "\u043eps@acme.example"}, "requested_by: "),
         ({"secret_value": "hunter2"}, "secret_value: unknown field"),
     ],
 )

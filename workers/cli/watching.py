@@ -54,7 +54,7 @@ def print_status(answer: dict[str, Any]) -> None:
         [
             ("stage", answer["stage"]),
             ("outcome", answer["outcome"] or "-"),
-            *([("cause", TERMINATED)] if answer["cause"] == TERMINATED else []),
+            *([] if answer["cause"] in (None, answer["outcome"]) else [("cause", answer["cause"])]),
             *[("reason", reason) for reason in answer["reasons"]],
             ("waits for", describe_waiting(waiting)),
             ("plan digest", answer["plan_digest"] or "-"),
