@@ -194,6 +194,18 @@ def test_a_request_of_another_batch(batch: AskedBatch, custody: CustodyActivitie
     refuses_keyring(custody, batch, "another batch's")
 
 
+@pytest.mark.parametrize("mode", ["self_custody", "watch_only"])
+def test_a_batch_whose_keys_are_others(room: Room, custody: CustodyActivities, mode: str) -> None:
+    """Custody makes keys for custodial batches only, whatever was approved."""
+    batch = AskedBatch(room=room)
+    batch.claim(custody=mode)
+    batch.plan()
+    batch.screen()
+    batch.seal_evidence(0)
+    batch.sign_gates()
+    refuses_keyring(custody, batch, "not ours to make")
+
+
 def test_a_manifest_slice_exchanged(batch: AskedBatch, custody: CustodyActivities) -> None:
     """Other subjects make another manifest root, and so another plan."""
     batch.sign_gates()

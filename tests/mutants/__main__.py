@@ -84,8 +84,8 @@ def _drawn(asked: argparse.Namespace) -> list[Pair]:
 
 def _tried(pairs: list[Pair], asked: argparse.Namespace, console: Console) -> list[Pair]:
     """Gives those that neither the quick tests nor those on servers noticed."""
-    quick = [pair for pair in pairs if pair[0].unit]
-    left = _round(quick, "unit", [(t, t.unit) for t, _ in quick], asked.jobs, None, console)
+    quick, sampled = [pair for pair in pairs if pair[0].unit], bool(asked.sample)
+    left = _round(quick, "unit", [(t, t.unit) for t, _ in quick], asked.jobs, None, console, sampled=sampled)
     left += [pair for pair in pairs if not pair[0].unit]
     slow = [] if asked.unit_only else [pair for pair in left if pair[0].integration]
     survivors = [pair for pair in left if pair not in slow]
@@ -94,7 +94,7 @@ def _tried(pairs: list[Pair], asked: argparse.Namespace, console: Console) -> li
     with ExitStack() as stack:
         lent = stack.enter_context(lent_servers())
         tests = [(target, target.integration) for target, _ in slow]
-        return survivors + _round(slow, "integration", tests, asked.jobs, lent, console)
+        return survivors + _round(slow, "integration", tests, asked.jobs, lent, console, sampled=sampled)
 
 
 def _round(
@@ -104,10 +104,13 @@ def _round(
     jobs: int,
     lent: Lent | None,
     console: Console,
+    *,
+    sampled: bool,
 ) -> list[Pair]:
     by_module = {target.module: own for target, own in tests}
     imported(sorted({test for own in by_module.values() for test in own}))
-    for own in sorted(set(by_module.values())):
+    # A sample runs beside the tests themselves, which then say so when they fail.
+    for own in sorted(set() if sampled else set(by_module.values())):
         if not passes_unaltered(own, lent):
             raise SystemExit(f"these tests fail before anything is taken out: {' '.join(own)}")
     trials = [Trial(target=target, mutant=mutant, tests=by_module[target.module]) for target, mutant in pairs]

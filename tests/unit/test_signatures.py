@@ -21,7 +21,7 @@ from activities.trust.signatures import (
     require_usable_key,
     verify_signature,
 )
-from activities.trust.ssh_wire import read_envelope
+from activities.trust.ssh_wire import ARMOURED_CHARS_MAX, read_envelope
 from tests.signers import Signer, armour, envelope, signed_data, wire
 from tests.vectors import vectors_dir
 
@@ -169,6 +169,21 @@ def test_rsa_key_with_a_forbidden_exponent_is_refused(exponent: bytes) -> None:
     blob = wire(b"ssh-rsa") + wire(exponent) + wire(b"\x00" + modulus.to_bytes(256, "big"))
     with pytest.raises(SignatureRefusedError):
         require_usable_key(blob)
+
+
+def test_signature_with_something_in_its_reserved_field_is_refused() -> None:
+    """What the format reserves is empty, or nobody knows what was signed."""
+    good = _good_raw()
+    place = good.index(wire(NAMESPACE.encode())) + len(wire(NAMESPACE.encode()))
+    assert good[place : place + 4] == wire(b"")
+    assert _reason_of(good[:place] + wire(b"x") + good[place + 4 :]) is Reason.MALFORMED_SIGNATURE
+
+
+def test_signature_padded_beyond_its_size_is_refused() -> None:
+    """Blanks after a good signature do not make a text of any size one."""
+    good = armour(_good_raw())
+    assert _reason(TEXT, good.ljust(ARMOURED_CHARS_MAX)) is Reason.COUNTED
+    assert _reason(TEXT, good.ljust(ARMOURED_CHARS_MAX + 1)) is Reason.MALFORMED_SIGNATURE
 
 
 def test_ecdsa_key_that_names_two_curves_is_refused() -> None:

@@ -134,6 +134,34 @@ def test_decision_that_fits_its_gate_is_read(gate: str, decision: str) -> None:
     assert parse_statement(json.dumps({**GOOD, "gate": gate, "decision": decision})).decision == decision
 
 
+@pytest.mark.parametrize(
+    ("gate", "decision", "favourable"),
+    [
+        ("hold", "clear", True),
+        ("hold", "refuse", False),
+        ("compliance", "approve", True),
+        ("compliance", "reject", False),
+    ],
+)
+def test_decision_is_for_or_against(gate: str, decision: str, favourable: bool) -> None:
+    """Approving and clearing are for going on, the others against it."""
+    statement = parse_statement(json.dumps({**GOOD, "gate": gate, "decision": decision}))
+    assert statement.favourable is favourable
+
+
+def test_day_that_no_calendar_has_is_told_so() -> None:
+    """The thirtieth of February is refused in our words."""
+    assert "issued_at: is no time of the calendar" in _problem(issued_at="2026-02-30T03:04:05Z")
+
+
+def test_statement_that_would_be_refused_is_not_built() -> None:
+    """Nobody is asked to sign what cannot count."""
+    fields = {name: value for name, value in GOOD.items() if name not in {"v", "issued_at", "expires_at"}}
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    with pytest.raises(InvalidRequestError, match="expires_at must be after"):
+        build_statement(**fields, issued_at=now, expires_at=now)
+
+
 def test_statement_that_ends_before_it_begins_is_refused() -> None:
     """Expiry lies after issue."""
     assert "expires_at must be after" in _problem(expires_at=GOOD["issued_at"])
