@@ -102,8 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit 0 when every flipped bit that changed a member was found."""
     kept = Path(__file__).parent / "integration" / "kept_bundles"
     parser = argparse.ArgumentParser(prog="python -m tests.bits", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("bundle", nargs="?", type=Path, default=kept / "001.zip")
-    parser.add_argument("trust", nargs="?", type=Path, default=kept / "001.toml")
+    parser.add_argument("bundle", nargs="?", type=Path, default=kept / "002.zip")
+    parser.add_argument("trust", nargs="?", type=Path, default=kept / "002.toml")
     parser.add_argument("--all", action="store_true", help="every bit instead of a thousand of each kind")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args(arguments)
