@@ -14,6 +14,7 @@ from activities.store import tables as t
 from infra.devstack import Stack
 from tests.integration.custody_batches import (
     HELD_EARLY,
+    HELD_LATE,
     LISTS,
     REFUSED,
     AskedBatch,
@@ -74,6 +75,37 @@ def test_evidence_for_other_lists(batch: AskedBatch, custody: CustodyActivities)
     with batch.writing() as connection:
         batch.pin(connection, "eu-consolidated", "44" * 32)
     refuses_keyring(custody, batch, "evidence is not what its digest says")
+
+
+def test_a_list_applied_before_a_wave_is_no_part_of_the_evidence(
+    batch: AskedBatch, custody: CustodyActivities
+) -> None:
+    """What changed after the sealing is applied to waves and leaves what was signed as it is."""
+    batch.sign_gates()
+    change = {"list_id": "ofac-sdn", "digest": b"\x55" * 32, "applied_in_wave": 1}
+    with batch.writing() as connection:
+        connection.execute(insert(t.batch_lists).values(batch_no=batch.batch_no, **change))
+    assert custody.open_keyring(batch.tranche_step()).keyring_id
+
+
+def test_a_decision_on_another_hold(opened_batch: AskedBatch, custody: CustodyActivities) -> None:
+    """A signed decision clears the hold it names and not whatever row names it."""
+    other = "99" * 32
+    opened_batch.attempt(opened_batch.room.lee, "hold", other, decision="clear")
+    with opened_batch.writing() as connection:
+        connection.execute(
+            insert(t.adjudications).values(
+                batch_no=opened_batch.batch_no,
+                ordinal=HELD_LATE,
+                hold_digest=bytes.fromhex(other),
+                decision="clear",
+            )
+        )
+    opened_batch.seal_evidence(1)
+    opened_batch.approve("issuance", opened_batch.evidence_digests[1], by=[opened_batch.room.lee])
+    with pytest.raises(PolicyViolationError, match="not the one that was signed"):
+        custody.derive_slice(opened_batch.slice_step(tranche=1, length=1))
+    assert opened_batch.wallets() == []
 
 
 def test_evidence_without_a_mandatory_list(room: Room, custody: CustodyActivities) -> None:

@@ -38,6 +38,7 @@ class Mutant:
     function: str
     what: str
     in_function: bool
+    """Directly so: a function inside another may be at work already when the other one is changed."""
     repeat: int = 0
 
     @property
@@ -64,7 +65,7 @@ def mutants_of(module: str, source: str) -> list[Mutant]:
             index=index,
             line=change.line,
             function=change.place.name,
-            in_function=change.place.is_function,
+            in_function=change.place.depth == 1,
             what=change.what,
             repeat=repeat,
         )
@@ -82,7 +83,7 @@ def compiled(mutant: Mutant, source: str, *, path: str) -> CodeType:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
     name: str
-    is_function: bool = False
+    depth: int = 0
 
 
 _TOP: Final = _Place(name="the module")
@@ -102,7 +103,7 @@ def _below(node: ast.AST, place: _Place) -> Iterator[_Change]:
     if isinstance(node, ast.Assert):
         return
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        place = _Place(name=node.name, is_function=True)
+        place = _Place(name=node.name, depth=place.depth + 1)
     elif isinstance(node, ast.ClassDef):
         place = _Place(name=node.name)
     for what, make in _of(node):

@@ -212,6 +212,8 @@ def test_person_without_a_key_is_refused() -> None:
         ('also_known_as = ["l\u0435e@acme.example"]', "names must be plain ASCII"),
         ('also_known_as = ["\uff4cee@acme.example"]', "names must be plain ASCII"),
         ('also_known_as = [""]', "also_known_as.0: "),
+        ('also_known_as = ["."]', "names must be plain ASCII"),
+        ('also_known_as = [" "]', "names must be plain ASCII"),
     ],
 )
 def test_name_that_means_two_persons_is_refused(extra: str, problem: str) -> None:
