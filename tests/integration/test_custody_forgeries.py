@@ -212,6 +212,18 @@ def test_a_decision_moved_to_another_hold(opened_batch: AskedBatch, custody: Cus
     refuses_wallets(custody, opened_batch, "evidence is not what its digest says")
 
 
+def test_a_late_slice_of_other_positions(opened_batch: AskedBatch, custody: CustodyActivities) -> None:
+    """Of the cleared holds too only whole slices are derived, each under its own number."""
+    opened_batch.settle(HELD_LATE, "clear", by=[opened_batch.room.lee])
+    opened_batch.seal_evidence(1)
+    opened_batch.approve("issuance", opened_batch.evidence_digests[1], by=[opened_batch.room.lee])
+    for index, offset, length in ((0, 0, 2), (0, 1, 1), (1, 0, 1), (1, 1024, 1), (-1, -1024, 1)):
+        step = opened_batch.slice_step(tranche=1, index=index, offset=offset, length=length)
+        with pytest.raises(PolicyViolationError, match="whole slices of cleared holds"):
+            custody.derive_slice(step)
+    assert opened_batch.wallets() == []
+
+
 def test_a_slice_cut_otherwise_than_it_was_screened(
     opened_batch: AskedBatch, custody: CustodyActivities
 ) -> None:
