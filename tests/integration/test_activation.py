@@ -272,6 +272,12 @@ def test_late_tranche_is_counted_by_rank(room: Room) -> None:
             ordinal=ordinal,
             decision="refuse" if ordinal == 5 else "clear",
         )
+    run(
+        room.databases.provisioning,
+        "INSERT INTO adjudications (batch_no, ordinal, hold_digest, decision, tranche)"
+        " VALUES (:no, 0, 'h', 'clear', 0)",
+        no=batch.batch_no,
+    )
     _late_wallets(room, batch, [2, 9])
     room.passed(batch, wave=1, length=COUNT)
     room.seal(batch, tranche=1, cleared=2)

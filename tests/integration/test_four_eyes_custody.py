@@ -19,7 +19,13 @@ from activities.custody.refusals import REFUSALS_CHAIN
 from activities.failures import AccessDeniedError, PolicyViolationError
 from activities.store import tables as t
 from infra.devstack import Stack
-from tests.integration.custody_batches import HELD_LATE, AskedBatch, refuses_keyring, refuses_wallets
+from tests.integration.custody_batches import (
+    HELD_EARLY,
+    HELD_LATE,
+    AskedBatch,
+    refuses_keyring,
+    refuses_wallets,
+)
 from tests.integration.custody_room import Room, Signs, a_room
 from tests.integration.seeded import told
 from tests.integration.store_fixtures import Databases
@@ -79,7 +85,9 @@ def _row(batch: AskedBatch, signer: Signs, *, says: str = "approve", ahead: int 
         connection.execute(insert(t.attempts).values(values | columns))
 
 
-def _gate(batch: AskedBatch, *, outcome: str | None = "approved", hours: float = 1) -> None:
+def _gate(
+    batch: AskedBatch, *, outcome: str | None = "approved", hours: float = 1, over: bytes = b""
+) -> None:
     """Writes a gate row as provisioning may; it is closed now, or open until so many hours from now."""
     now = datetime.now(tz=UTC)
     with batch.writing() as connection:
@@ -87,7 +95,7 @@ def _gate(batch: AskedBatch, *, outcome: str | None = "approved", hours: float =
             insert(t.gates).values(
                 batch_no=batch.batch_no,
                 gate="compliance",
-                digest=bytes.fromhex(batch.plan_digest),
+                digest=over or bytes.fromhex(batch.plan_digest),
                 terms={"roles": {}},
                 expires_at=now + timedelta(hours=hours),
                 outcome=outcome,
@@ -182,6 +190,41 @@ def test_late_rejection_is_late(batch: AskedBatch, custody: CustodyActivities) -
     _row(batch, batch.room.ana, says="reject", counted=False, reason_code="gate_not_open")
     assert custody.open_keyring(batch.tranche_step()).keyring_id
     assert _recorded(batch) == []
+
+
+def test_statement_with_escaped_letters_counts_all_the_same(
+    batch: AskedBatch, custody: CustodyActivities
+) -> None:
+    """How a text spells its digest in JSON is the signer's own affair."""
+    kim, digest = batch.room.kim, batch.plan_digest
+    batch.approve("compliance", digest, by=[batch.room.lee])
+    batch.approve("issuance", batch.evidence_digests[0], by=[batch.room.lee])
+    text = batch.statement(kim.name, "compliance", digest)
+    escaped = text.replace(digest, f"\\u{ord(digest[0]):04x}{digest[1:]}")
+    _row(batch, kim, statement=escaped, signature=kim.sign(escaped))
+    assert custody.open_keyring(batch.tranche_step()).keyring_id
+
+
+def test_end_of_another_gate_or_batch_is_not_this_ones(
+    room: Room, batch: AskedBatch, custody: CustodyActivities
+) -> None:
+    """A gate over another digest, or a hold settled at another batch, takes no approval away."""
+    batch.sign_gates()
+    _gate(batch, outcome="expired", over=b"\x01" * 32)
+    other = AskedBatch(room=room)
+    other.prepare_unsigned()
+    with batch.writing() as connection:
+        connection.execute(
+            insert(t.adjudications).values(
+                batch_no=other.batch_no,
+                ordinal=HELD_LATE,
+                hold_digest=bytes.fromhex(batch.hold_digest(HELD_EARLY)),
+                decision="clear",
+                decided_at=datetime(2020, 1, 1, tzinfo=UTC),
+            )
+        )
+    custody.open_keyring(batch.tranche_step())
+    assert custody.derive_slice(batch.slice_step()).row_count > 0
 
 
 @pytest.mark.parametrize("outcome", ["rejected", "expired", "cancelled"])

@@ -78,7 +78,10 @@ TARGETS: Final = (
     Target(module="activities.custody.refusals", integration=_CUSTODY),
     Target(
         module="activities.activation.attested_wallets",
-        integration=("tests/integration/test_activation.py",),
+        integration=(
+            "tests/integration/test_attested_wallets.py",
+            "tests/integration/test_activation.py",
+        ),
     ),
     *(
         _evidence(f"check_{name}")
