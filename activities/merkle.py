@@ -105,8 +105,6 @@ def subtree_proof(hashes: Sequence[bytes], start: int, end: int) -> list[bytes]:
 
 def verify_inclusion(leaf: bytes, *, index: int, size: int, proof: Sequence[bytes], root_hash: bytes) -> bool:
     """Whether a leaf hash stands at an index of the tree of that size and root."""
-    if not 0 <= index < size:
-        return False
     return verify_subtree(leaf, start=index, end=index + 1, size=size, proof=proof, root_hash=root_hash)
 
 

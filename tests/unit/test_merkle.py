@@ -233,3 +233,58 @@ def test_verifying_against_an_absurd_size_is_false() -> None:
     """A claimed size over 2^64 is refused before any work."""
     leaf = merkle.leaf_hash(b"")
     assert not merkle.verify_inclusion(leaf, index=0, size=2**65, proof=[], root_hash=leaf)
+
+
+LEFT, RIGHT, SHORT = b"\x01" * 32, b"\x02" * 32, b"\x03" * 31
+
+
+def test_no_slices_of_fewer_than_no_leaves_are_composed() -> None:
+    """A negative number of leaves is no tree, not the empty one."""
+    with pytest.raises(IntegrityError):
+        merkle.compose([], total=-1)
+
+
+@pytest.mark.parametrize("hashes", [[SHORT], [LEFT, SHORT], [SHORT, LEFT]])
+def test_node_of_another_length_makes_no_tree_and_no_proof(hashes: list[bytes]) -> None:
+    """One node that is no hash is enough."""
+    with pytest.raises(IntegrityError):
+        merkle.root_of_hashes(hashes)
+    with pytest.raises(IntegrityError):
+        merkle.subtree_proof(hashes, 0, len(hashes))
+
+
+def test_proof_with_a_node_of_another_length_is_refused() -> None:
+    """Bytes moved from one node to the next would make the same hash."""
+    root = merkle.node_hash(LEFT, SHORT)
+    assert not merkle.verify_inclusion(LEFT, index=0, size=2, proof=[SHORT], root_hash=root)
+
+
+def test_empty_subtree_lies_within_its_tree() -> None:
+    """Nothing beyond the end of a tree is no part of it."""
+    where: dict[str, Any] = {"size": 3, "proof": [], "root_hash": LEFT}
+    assert merkle.verify_subtree(merkle.EMPTY_ROOT, start=3, end=3, **where)
+    for place in (4, -1):
+        assert not merkle.verify_subtree(merkle.EMPTY_ROOT, start=place, end=place, **where)
+
+
+def test_tree_larger_than_any_is_refused() -> None:
+    """The limit is the last size that is taken."""
+    for size, taken in ((merkle.TREE_SIZE_MAX, True), (merkle.TREE_SIZE_MAX + 1, False)):
+        whole = merkle.verify_subtree(LEFT, start=0, end=size, size=size, proof=[], root_hash=LEFT)
+        assert whole is taken
+
+
+def test_leaf_is_not_inside_what_is_no_subtree() -> None:
+    """Two leaves side by side are a subtree only where one begins."""
+    root = merkle.node_hash(LEFT, RIGHT)
+    place: dict[str, Any] = {"proof": [RIGHT], "subtree_root": root}
+    assert merkle.verify_subtree_inclusion(LEFT, index=2, start=2, end=4, **place)
+    assert not merkle.verify_subtree_inclusion(LEFT, index=1, start=1, end=3, **place)
+
+
+@pytest.mark.parametrize("index", [-1, 2, 3])
+def test_leaf_outside_of_its_tree_is_refused(index: int) -> None:
+    """An index counts from nought to the last leaf."""
+    root = merkle.node_hash(LEFT, RIGHT)
+    for proof in ([RIGHT], [LEFT], []):
+        assert not merkle.verify_inclusion(LEFT, index=index, size=2, proof=proof, root_hash=root)

@@ -186,14 +186,16 @@ def test_signature_padded_beyond_its_size_is_refused() -> None:
     assert _reason(TEXT, good.ljust(ARMOURED_CHARS_MAX + 1)) is Reason.MALFORMED_SIGNATURE
 
 
-def test_ecdsa_key_that_names_two_curves_is_refused() -> None:
-    """A key is of one curve: its type and its inside say the same."""
+def test_ecdsa_key_in_another_spelling_is_refused() -> None:
+    """Type and inside name one curve, and its point is spelt in the one way."""
     numbers = ec.generate_private_key(ec.SECP256R1()).public_key()
     point = numbers.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     good = wire(b"ecdsa-sha2-nistp256") + wire(b"nistp256") + wire(point)
     assert require_usable_key(good) == b"ecdsa-sha2-nistp256"
-    with pytest.raises(SignatureRefusedError):
-        require_usable_key(good.replace(wire(b"nistp256"), wire(b"nistp384")))
+    short = numbers.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    for bad in (good.replace(wire(b"nistp256"), wire(b"nistp384")), good.replace(wire(point), wire(short))):
+        with pytest.raises(SignatureRefusedError):
+            require_usable_key(bad)
 
 
 def _rsa_blob(modulus: int, exponent: bytes = b"\x01\x00\x01") -> bytes:
