@@ -262,7 +262,13 @@ def test_stale_fence_changes_nothing(room: Room) -> None:
 
 def test_late_tranche_is_counted_by_rank(room: Room) -> None:
     """In the late tranche positions are ranks among the holds that people cleared."""
-    batch = planned_batch(room.databases.provisioning)
+    batch, other = (planned_batch(room.databases.provisioning) for _ in range(2))
+    run(
+        room.databases.provisioning,
+        "INSERT INTO adjudications (batch_no, ordinal, hold_digest, decision, tranche)"
+        " VALUES (:no, 1, 'h', 'clear', 1)",
+        no=other.batch_no,
+    )
     for ordinal in (2, 5, 9):
         run(
             room.databases.provisioning,

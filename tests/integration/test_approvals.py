@@ -9,15 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
 from activities.contracts.approvals import (
     JudgeGate,
     RecordRefusal,
     RemindGate,
 )
-from activities.failures import PolicyViolationError, ServiceUnavailableError, StaleFenceError
-from activities.store.tables import attempts, gates, outbox
+from activities.failures import (
+    InvalidRequestError,
+    PolicyViolationError,
+    ServiceUnavailableError,
+    StaleFenceError,
+)
+from activities.store.tables import attempts, batches, gates, outbox
 from activities.trust.request_signing import request_text
 from tests.integration.gate_room import (
     ANA,
@@ -368,3 +373,28 @@ def test_reminder_is_announced_once_per_level(desk: Desk) -> None:
     assert [item["data"]["still_needed"] for item in announced] == [
         {"compliance_officer": 1, "wallet_officer": 1}
     ]
+
+
+def test_message_for_a_batch_that_nobody_knows_is_refused(desk: Desk) -> None:
+    """Nothing can be recorded where there is no batch."""
+    unknown = replace(with_open_gate(desk), batch_id="no-such-batch")
+    with pytest.raises(InvalidRequestError, match="no batch of this id"):
+        desk.activities.record_attempt(attempt(unknown, LEE))
+
+
+def test_ended_batch_takes_no_message(desk: Desk) -> None:
+    """A closed record stays as it was closed: neither a decision nor a refusal is added."""
+    batch = with_open_gate(desk)
+    step = attempt(batch, LEE)
+    with desk.database.transaction() as connection:
+        ended = update(batches).where(batches.c.batch_no == batch.batch_no)
+        connection.execute(ended.values(outcome="aborted", result={}, ended_at=func.now()))
+    note = RecordRefusal(
+        batch_id=batch.batch_id, attempt_key=step.attempt_key, message="x", reason_code="y", reason="z"
+    )
+    with pytest.raises(StaleFenceError):
+        desk.activities.record_attempt(step)
+    with pytest.raises(StaleFenceError):
+        desk.activities.record_refusal(note)
+    with desk.database.transaction() as connection:
+        assert attempt_count(connection, batch, counted=False) == 0

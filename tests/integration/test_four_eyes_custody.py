@@ -86,7 +86,12 @@ def _row(batch: AskedBatch, signer: Signs, *, says: str = "approve", ahead: int 
 
 
 def _gate(
-    batch: AskedBatch, *, outcome: str | None = "approved", hours: float = 1, over: bytes = b""
+    batch: AskedBatch,
+    *,
+    outcome: str | None = "approved",
+    hours: float = 1,
+    over: bytes = b"",
+    name: str = "compliance",
 ) -> None:
     """Writes a gate row as provisioning may; it is closed now, or open until so many hours from now."""
     now = datetime.now(tz=UTC)
@@ -94,7 +99,7 @@ def _gate(
         connection.execute(
             insert(t.gates).values(
                 batch_no=batch.batch_no,
-                gate="compliance",
+                gate=name,
                 digest=over or bytes.fromhex(batch.plan_digest),
                 terms={"roles": {}},
                 expires_at=now + timedelta(hours=hours),
@@ -211,6 +216,7 @@ def test_end_of_another_gate_or_batch_is_not_this_ones(
     """A gate over another digest, or a hold settled at another batch, takes no approval away."""
     batch.sign_gates()
     _gate(batch, outcome="expired", over=b"\x01" * 32)
+    _gate(batch, outcome="cancelled", name="rollback")
     other = AskedBatch(room=room)
     other.prepare_unsigned()
     with batch.writing() as connection:
@@ -224,6 +230,23 @@ def test_end_of_another_gate_or_batch_is_not_this_ones(
             )
         )
     custody.open_keyring(batch.tranche_step())
+    assert custody.derive_slice(batch.slice_step()).row_count > 0
+
+
+def test_late_word_on_a_settled_hold_is_late(batch: AskedBatch, custody: CustodyActivities) -> None:
+    """A hold's end is its settling; what comes after it, or is no statement, changes nothing."""
+    batch.sign_gates()
+    custody.open_keyring(batch.tranche_step())
+    digest = batch.hold_digest(HELD_EARLY)
+    late = batch.statement(batch.room.ana.name, "hold", digest, decision="refuse")
+    about = {
+        "gate": "hold",
+        "digest": bytes.fromhex(digest),
+        "counted": False,
+        "reason_code": "gate_not_open",
+    }
+    _row(batch, batch.room.ana, statement=late, signature=batch.room.ana.sign(late), **about)
+    _row(batch, batch.room.ana, statement="no statement", gate=None, digest=None, counted=False)
     assert custody.derive_slice(batch.slice_step()).row_count > 0
 
 

@@ -4,9 +4,10 @@ import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import CodeType
-from typing import Final
+from typing import Final, TypeVar
 
 Change = Callable[[], None]
+Node = TypeVar("Node", bound=ast.AST)
 
 _LEAVES: Final = (ast.Raise, ast.Return, ast.Continue, ast.Break)
 _CONSTRAINTS: Final = frozenset(
@@ -143,7 +144,7 @@ def _statements(statements: list[ast.stmt]) -> Iterator[tuple[str, Change]]:
             yield f"removed `{_shown(statement)}`", _replace(statements, place, ast.Pass())
 
 
-def _replace(items: list[ast.stmt], place: int, new: ast.stmt) -> Change:
+def _replace(items: list[Node], place: int, new: Node) -> Change:
     return lambda: items.__setitem__(place, new)
 
 
@@ -159,14 +160,14 @@ def _bool_op(node: ast.BoolOp) -> Iterator[tuple[str, Change]]:
         # One value alone is no and/or: its neighbour stands in for what is dropped.
         neighbour = node.values[place - 1 if place else 1]
         words = f"dropped `{_shown(value)}` of `{_shown(node)}`"
-        yield words, lambda place=place, new=neighbour: node.values.__setitem__(place, new)  # type: ignore[misc]
+        yield words, _replace(node.values, place, neighbour)
 
 
 def _compare(node: ast.Compare) -> Iterator[tuple[str, Change]]:
     for place, operator in enumerate(node.ops):
         other = _OTHER[type(operator)]()
         words = f"{type(operator).__name__} became {type(other).__name__} in `{_shown(node)}`"
-        yield words, lambda place=place, other=other: node.ops.__setitem__(place, other)  # type: ignore[misc]
+        yield words, _replace(node.ops, place, other)
 
 
 def _not(node: ast.UnaryOp) -> Iterator[tuple[str, Change]]:

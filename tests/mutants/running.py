@@ -218,8 +218,8 @@ def passes_unaltered(tests: Sequence[str], lent: Lent | None) -> bool:
 def lent_servers() -> Iterator[Lent]:
     """Starts the servers, and ends them after the block."""
     from infra.devstack import Stack  # noqa: PLC0415 - a unit run needs no server
-    from tests.conftest import new_state_dir  # noqa: PLC0415
-    from tests.integration.store_fixtures import cluster_of, new_template  # noqa: PLC0415
+    from tests.conftest import new_state_dir  # noqa: PLC0415 - see above
+    from tests.integration.store_fixtures import cluster_of, new_template  # noqa: PLC0415 - see above
 
     running = Stack(new_state_dir())
     try:
