@@ -1,5 +1,6 @@
 """Who can reach the custody queue and write to the store still gets no key: each test is one way to try."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,24 @@ def test_a_batch_whose_keys_are_others(room: Room, custody: CustodyActivities, m
     batch.seal_evidence(0)
     batch.sign_gates()
     refuses_keyring(custody, batch, "not ours to make")
+
+
+def test_a_batch_that_its_policy_refuses(room: Room) -> None:
+    """No approval carries what the policy does not allow."""
+    batch = AskedBatch(room=room, chains=("ethereum", "bsc", "polygon"))
+    batch.policy = re.sub(r"wallets_per_subject = \d+", "wallets_per_subject = 2", POLICY)
+    folder = room.folder / "stricter"
+    folder.mkdir()
+    (folder / "SG.toml").write_text(batch.policy)
+    batch.prepare()
+    refuses_keyring(room.custody(policies=folder), batch, "its policy refuses it")
+
+
+def test_a_plan_of_more_subjects_than_were_read(batch: AskedBatch, custody: CustodyActivities) -> None:
+    """The manifest's slices are counted before they are believed."""
+    batch.sign_gates()
+    batch.tamper("plans", "subject_count = 5000 WHERE true")
+    refuses_keyring(custody, batch, "slices are not whole")
 
 
 def test_a_manifest_slice_exchanged(batch: AskedBatch, custody: CustodyActivities) -> None:

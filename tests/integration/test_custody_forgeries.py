@@ -1,6 +1,7 @@
 """Forged evidence, verdicts, holds and tasks: custody believes only what was signed over."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -88,7 +89,32 @@ def test_a_list_applied_before_a_wave_is_no_part_of_the_evidence(
     assert custody.open_keyring(batch.tranche_step()).keyring_id
 
 
-def test_a_decision_on_another_hold(opened_batch: AskedBatch, custody: CustodyActivities) -> None:
+class _OneDecision(AskedBatch):
+    """A batch whose holds all have one digest."""
+
+    def hold_digest(self, ordinal: int) -> str:
+        """The same for everybody."""
+        return super().hold_digest(ordinal * 0)
+
+
+def test_one_decision_for_two_holds(room: Room, custody: CustodyActivities) -> None:
+    """People decide on each hold; one decision does not clear two."""
+    batch = _OneDecision(room=room)
+    batch.claim()
+    batch.plan()
+    batch.screen()
+    for ordinal in (HELD_EARLY, HELD_LATE):
+        batch.settle(ordinal, "clear", by=[room.lee])
+    batch.seal_evidence(0)
+    batch.sign_gates()
+    custody.open_keyring(batch.tranche_step())
+    refuses_wallets(custody, batch, "one decision clears more than one hold")
+
+
+@pytest.mark.parametrize("ordinal", [HELD_LATE, REFUSED], ids=["held", "never held"])
+def test_a_decision_on_another_hold(
+    opened_batch: AskedBatch, custody: CustodyActivities, ordinal: int
+) -> None:
     """A signed decision clears the hold it names and not whatever row names it."""
     other = "99" * 32
     opened_batch.attempt(opened_batch.room.lee, "hold", other, decision="clear")
@@ -96,7 +122,7 @@ def test_a_decision_on_another_hold(opened_batch: AskedBatch, custody: CustodyAc
         connection.execute(
             insert(t.adjudications).values(
                 batch_no=opened_batch.batch_no,
-                ordinal=HELD_LATE,
+                ordinal=ordinal,
                 hold_digest=bytes.fromhex(other),
                 decision="clear",
             )
@@ -221,6 +247,9 @@ def test_a_late_slice_of_other_positions(opened_batch: AskedBatch, custody: Cust
         step = opened_batch.slice_step(tranche=1, index=index, offset=offset, length=length)
         with pytest.raises(PolicyViolationError, match="whole slices of cleared holds"):
             custody.derive_slice(step)
+    beyond = replace(opened_batch.slice_step(tranche=1, index=1, offset=1024), length=0)
+    with pytest.raises(PolicyViolationError, match="whole slices of cleared holds"):
+        custody.derive_slice(beyond)
     assert opened_batch.wallets() == []
 
 
