@@ -3,6 +3,7 @@
 import argparse
 import os
 import random
+import signal
 import sys
 import time
 import tomllib
@@ -27,6 +28,7 @@ Pair = tuple[Target, Mutant]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs what the command line asks for; gives the exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are ended too
     asked = _options(arguments)
     console = Console(width=None if sys.stdout.isatty() else 140)
     pairs = _drawn(asked)

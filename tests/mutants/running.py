@@ -9,6 +9,7 @@ import importlib.util
 import inspect
 import io
 import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -141,6 +142,7 @@ class Runner:
 
 def _try(tests: Sequence[str], trial: Trial | None, lent: Lent | None) -> int:
     """Runs the tests in this very process, which ends after them."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
