@@ -6,6 +6,7 @@ from typing import Any
 from activities.contracts.approvals import GateStanding
 from activities.contracts.compliance import PlannedBatch
 from activities.contracts.screening import SealedEvidence
+from activities.contracts.shapes import BatchStep, TrancheStep
 
 STAGES = ("intake", "review", "screening", "derivation", "rollout", "late", "record", "ended")
 """The stages in order, as `status` and the search attribute BatchStage name them."""
@@ -86,3 +87,24 @@ class BatchState:
         """Becomes what another run carried here, in place: messages may wait on this object already."""
         for each in fields(self):
             setattr(self, each.name, getattr(carried, each.name))
+
+    def planned(self) -> PlannedBatch:
+        """Gives the plan, which every stage after review has."""
+        assert self.plan is not None, "a stage after review has a plan"  # noqa: S101 - an invariant
+        return self.plan
+
+    def evidence_digest(self, tranche: int) -> str:
+        """Gives the digest that the issuance gate of a tranche signs."""
+        return self.evidence[str(tranche)].evidence_digest
+
+    def step(self) -> BatchStep:
+        """Gives a step over the whole batch under its fence."""
+        return BatchStep(batch_id=self.batch_id, fence=self.fence)
+
+    def tranche_step(self, tranche: int) -> TrancheStep:
+        """Gives a step over one tranche under the batch's fence."""
+        return TrancheStep(batch_id=self.batch_id, fence=self.fence, tranche=tranche)
+
+    def count(self, name: str, more: int) -> None:
+        """Adds to one of the counts."""
+        self.counts[name] = self.counts.get(name, 0) + more
