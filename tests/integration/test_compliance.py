@@ -188,7 +188,8 @@ def test_wallets_a_subject_has_already_count_against_the_cap(room: IntakeRoom, d
     tenant = new_id("tenant")
     earlier = room.stored(people(2), tenant=tenant)
     assert room.compliance.plan_batch(earlier).outcome == "needs_approvals"
-    some_wallets(databases, room.number(earlier))
+    number = room.number(earlier)
+    some_wallets(databases, number)
     _finished(room, earlier)
     refused = room.compliance.plan_batch(room.stored([row("s-1")], tenant=tenant))
     assert refused.outcome == "refused"
@@ -196,7 +197,6 @@ def test_wallets_a_subject_has_already_count_against_the_cap(room: IntakeRoom, d
     other_subject = room.compliance.plan_batch(room.stored([row("s-9")], tenant=tenant))
     other_tenant = room.compliance.plan_batch(room.stored([row("s-1")], tenant=new_id("tenant")))
     assert other_subject.outcome == other_tenant.outcome == "needs_approvals"
-    number = room.number(earlier)
     run(databases.custody, "UPDATE wallets SET state = 'revoked' WHERE batch_no = :no", no=number)
     freed = room.compliance.plan_batch(room.stored([row("s-1")], tenant=tenant))
     assert freed.outcome == "needs_approvals"

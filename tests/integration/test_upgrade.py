@@ -33,7 +33,7 @@ REST: Final = "await workflow.sleep(timedelta(milliseconds=10))\n"
 FIRST, SECOND = "rests-before-intake", "rests-before-waves"
 
 NEW: Final[Edits] = {
-    "workflows/provision_batch.py": {
+    "workflows/stages.py": {
         TAKE_IN: f'{TAKE_IN}        if workflow.patched("{FIRST}"):\n            {REST}',
         ROLL_OUT: f'{ROLL_OUT}        if workflow.patched("{SECOND}"):\n            {REST}',
     },
@@ -41,7 +41,7 @@ NEW: Final[Edits] = {
 }
 """A later release: two commands more, each guarded, and a field more in what a slice gives."""
 
-BROKEN: Final[Edits] = {"workflows/provision_batch.py": {TAKE_IN: f"{TAKE_IN}        {REST}"}}
+BROKEN: Final[Edits] = {"workflows/stages.py": {TAKE_IN: f"{TAKE_IN}        {REST}"}}
 """A build that nobody replayed: a command more, without a guard."""
 
 
