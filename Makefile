@@ -82,7 +82,7 @@ format: setup ## Format the code
 
 test: setup ## Run every test, on real servers of its own (PYTEST="-k name" narrows it, JOBS=1 takes turns)
 	@echo "Testing: starts its own Temporal, PostgreSQL and OpenBao and ends them"
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(PYTEST)
+	@$(BIN)/python -m pytest -n $(JOBS) --no-loadscope-reorder $(PYTEST)
 
 lock: ## Resolve the lock files anew (needs uv; UPGRADE=--upgrade takes newer releases)
 	$(COMPILE) pyproject.toml requirements.in -o requirements.lock

@@ -3,31 +3,34 @@
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from infra.devstack import Stack
+from tests.sharing_out import SharingOut
 
 # PostgreSQL runs as another account when the tests run as root: pytest's own folders are closed to it.
 STACKS = Path("/var/tmp")  # noqa: S108 - mkdtemp makes a folder of our own in it
 PREFIX = "walletworks-test-"
-
-BEGUN_ONCE = {"chaos", "twice"}
-"""Packages whose tests look back on one long beginning: of several processes, one runs them."""
 
 settings.register_profile("the same every time", derandomize=True, database=None, deadline=None)
 settings.load_profile("the same every time")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks every test that uses the servers, and keeps together what shares a costly beginning."""
+    """Marks every test that uses the servers."""
     for item in items:
         if "stack" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.stack)
-        shared = item.path.parent if item.path.parent.name in BEGUN_ONCE else item.path
-        item.add_marker(pytest.mark.xdist_group(str(shared.relative_to(item.config.rootpath))))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> SharingOut:
+    """Keeps in one process what shares a costly beginning."""
+    return SharingOut(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -55,5 +58,6 @@ def _sweep() -> None:
     """Ends and removes the stacks of sessions that were killed before they could do so themselves."""
     for folder in STACKS.glob(f"{PREFIX}*"):
         session = folder.name.removeprefix(PREFIX).partition("-")[0]
-        if folder.stat().st_uid == os.geteuid() and not Path(f"/proc/{session}").exists():
-            Stack(folder).wipe()
+        with suppress(FileNotFoundError):  # another session is sweeping too
+            if folder.stat().st_uid == os.geteuid() and not Path(f"/proc/{session}").exists():
+                Stack(folder).wipe()
