@@ -95,8 +95,5 @@ class BatchMessages:
         await self._desk.refuse_unknown(name)
 
     async def _note_service(self, key: str, service: str) -> None:
-        if service:
-            self._state.services[key] = service
-        else:
-            self._state.services.pop(key, None)
+        self._state.note_service(key, service)
         self._publish()

@@ -105,6 +105,13 @@ class BatchState:
         """Gives a step over one tranche under the batch's fence."""
         return TrancheStep(batch_id=self.batch_id, fence=self.fence, tranche=tranche)
 
+    def note_service(self, key: str, service: str) -> None:
+        """Keeps that a step waits for a service, or that it waits no more."""
+        if service:
+            self.services[key] = service
+        else:
+            self.services.pop(key, None)
+
     def count(self, name: str, more: int) -> None:
         """Adds to one of the counts."""
         self.counts[name] = self.counts.get(name, 0) + more

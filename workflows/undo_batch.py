@@ -74,10 +74,7 @@ class UndoBatch:
             raise as_failure(error) from error
 
     async def _note_service(self, key: str, service: str) -> None:
-        if service:
-            self._state.services[key] = service
-        else:
-            self._state.services.pop(key, None)
+        self._state.note_service(key, service)
         self._publish()
 
 

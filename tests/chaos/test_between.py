@@ -88,7 +88,7 @@ def test_receiver_keeps_what_came_and_only_a_good_one_is_believed(tmp_path: Path
                 sender.post(event="event-1", content='{"a":1}')
         receiver.mode = "good"
         sender.post(event="event-1", content='{"a":1}')
-        assert (set(receiver.received), receiver.unheard, receiver.refused) == ({"event-1"}, 3, 0)
+        assert (set(receiver.received), receiver.spoilt, receiver.refused) == ({"event-1"}, 3, 0)
         assert len(receiver.received["event-1"]) == 1
 
 

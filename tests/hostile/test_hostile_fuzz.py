@@ -20,6 +20,7 @@ from activities.trust.signatures import SignatureProblem, VerifiedSignature, ver
 from activities.trust.statements import parse_statement
 from activities.trust.trust_file import Trust, parse_trust
 from infra.auditor import verify_bundle as second
+from tests.bundle_table import table_of
 from tests.hostile.mutants import changed_bytes, changed_json, changed_text
 from tests.hostile.strings import OWN, outcome
 from tests.hostile.test_hostile_request import GOOD
@@ -278,19 +279,10 @@ SHAPED: dict[str, Any] = {
 def written(folder: Path, parts: dict[str, bytes]) -> Path:
     """A bundle of these members with a table that agrees."""
     path = folder / "bundle.zip"
-    facts = {
-        "v": 1,
-        "deployment": "acme-prod",
-        "batch_id": "b",
-        "tenant": "acme",
-        "outcome": "",
-        "made_at": "2026-01-01T00:00:00.000000Z",
-    }
-    table = [{"name": name, "sha256": sha256_hex(part), "size": len(part)} for name, part in parts.items()]
     with BundleWriter(path) as writer:
         for name, part in parts.items():
             writer.parts(name, [part])
-        writer.parts(layout.BUNDLE, [canonical({**facts, "members": table})])
+        writer.parts(layout.BUNDLE, [table_of(parts)])
     return path
 
 

@@ -12,22 +12,15 @@ from activities.canonical import canonical
 from activities.contracts.request import parse_request
 from activities.trust.request_signing import request_text
 from tests.hostile.strings import LONE, UNSEEN, hostile_strings, outcome, telling
+from tests.requests import a_request
 from workflows.limits import REQUEST_BYTES_MAX
 from workflows.messages import one_object
 
-GOOD: dict[str, Any] = {
-    "batch_id": "spring-airdrop",
-    "tenant": "acme",
-    "requested_by": "ops@acme.example",
-    "purpose": "airdrop",
-    "custody": "custodial",
-    "jurisdiction": "SG",
-    "chains": ["ethereum"],
-    "source": {"uri": "inbox://subjects.csv", "sha256": "ab" * 32},
-    "on_bad_rows": "refuse",
-    "rollout": {"waves_percent": [1, 100], "soak_seconds": 0, "approve_from_wave": 1},
-    "signature": "-----BEGIN SSH SIGNATURE-----\nabc=\n-----END SSH SIGNATURE-----\n",
-}
+GOOD = a_request(
+    on_bad_rows="refuse",
+    rollout={"waves_percent": [1, 100], "soak_seconds": 0, "approve_from_wave": 1},
+    signature="-----BEGIN SSH SIGNATURE-----\nabc=\n-----END SSH SIGNATURE-----\n",
+)
 
 PLACES: list[tuple[str | int, ...]] = [
     *((name,) for name in GOOD),

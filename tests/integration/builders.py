@@ -300,6 +300,15 @@ class BatchOnRecord:
         self.activation.announce_wave(step)
         assert self.activation.check_wave(step).healthy
 
+    def leave_after_a_wave(self) -> None:
+        """Goes on from its beginning to a first wave of two subjects, and rolls back."""
+        self.begin()
+        self.pass_gate("compliance", self.plan.plan_digest)
+        self.screen()
+        self.issue(0)
+        self.activate(1, tranche=0, offset=0, length=2, percent=10)
+        self.roll_back()
+
     def roll_back(self) -> None:
         """Undoes the batch behind its fence, newest stage first, as the workflow does."""
         raising = RaiseFence(batch_id=self.batch_id, fence=self.fence, reason="aborted")

@@ -10,6 +10,7 @@ from activities.contracts.batches import ClaimBatch
 from activities.register import BatchRegisterActivities
 from activities.store.database import Database, hold_fence
 from tests.integration.store_fixtures import Databases
+from tests.requests import a_request
 
 DIGEST = bytes(range(32))
 
@@ -17,21 +18,6 @@ DIGEST = bytes(range(32))
 def new_id(prefix: str = "batch") -> str:
     """Gives a batch id or tenant that no other test uses."""
     return f"{prefix}-{uuid4().hex[:12]}"
-
-
-def a_request(batch_id: str, **changes: Any) -> dict[str, Any]:
-    """Gives a valid request."""
-    return {
-        "batch_id": batch_id,
-        "tenant": "acme",
-        "requested_by": "ops@acme.example",
-        "purpose": "airdrop",
-        "custody": "custodial",
-        "jurisdiction": "SG",
-        "chains": ["ethereum"],
-        "source": {"uri": "inbox://subjects.csv", "sha256": DIGEST.hex()},
-        **changes,
-    }
 
 
 def a_batch(databases: Databases, **changes: Any) -> tuple[str, int]:

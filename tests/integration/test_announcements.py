@@ -1,9 +1,7 @@
 """Announcements from the outbox to a receiver of webhooks."""
 
 import base64
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from tests.integration.seeded import told
 from tests.integration.store_fixtures import Databases
 from tests.integration.store_rows import run
 from tests.integration.wave_room import COUNT, Room, slice_of
+from tests.serving import serving
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
 
@@ -65,22 +64,10 @@ class _Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/hook"
 
 
-@contextmanager
-def _listening() -> Iterator[_Server]:
-    with _Server() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.fixture
 def receiver() -> Iterator[_Server]:
     """A receiver that is there."""
-    with _listening() as server:
+    with serving(_Server()) as server:
         yield server
 
 

@@ -24,13 +24,14 @@ from activities.store import tables as t
 from activities.store.database import Database
 from infra.devstack import Stack
 from tests.integration.builders import BatchOnRecord
-from tests.integration.custody_batches import AskedBatch
-from tests.integration.custody_room import a_room
+from tests.integration.custody.batches import AskedBatch
+from tests.integration.custody.room import a_room
 from tests.integration.log_faults import READ_ONLY, Fault, log_disk, refusing
 from tests.integration.office import an_office
 from tests.integration.store_fixtures import Databases
-from tests.integration.store_rows import a_request, new_id, run
+from tests.integration.store_rows import new_id, run
 from tests.integration.wave_room import Room, slice_of
+from tests.requests import a_request
 
 AUDIT: Final = {"audit_entries", "audit_heads"}
 

@@ -232,12 +232,7 @@ async def test_a_rolled_back_batch_verifies_with_its_frozen_wallets(
 ) -> None:
     """What was active is frozen and on record as such; what was not is revoked by custody."""
     made = BatchOnRecord(databases=databases, office=an_office(tmp_path), scene=False)
-    made.begin()
-    made.pass_gate("compliance", made.plan.plan_digest)
-    made.screen()
-    made.issue(0)
-    made.activate(1, tranche=0, offset=0, length=2, percent=10)
-    made.roll_back()
+    made.leave_after_a_wave()
     _, path = await made.bundle()
     report = verify_bundle(path, made.office.trust)
     assert report.ok, failed(report)

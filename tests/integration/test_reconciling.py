@@ -32,12 +32,7 @@ def test_a_whole_batch_reconciles(batch: BatchOnRecord) -> None:
 def test_a_batch_that_was_undone_reconciles(databases: Databases, tmp_path: Path) -> None:
     """What was frozen and revoked is told of."""
     made = BatchOnRecord(databases=databases, office=an_office(tmp_path), scene=False)
-    made.begin()
-    made.pass_gate("compliance", made.plan.plan_digest)
-    made.screen()
-    made.issue(0)
-    made.activate(1, tranche=0, offset=0, length=2, percent=10)
-    made.roll_back()
+    made.leave_after_a_wave()
     assert found(made) == set()
 
 

@@ -21,7 +21,8 @@ from activities.register import BatchRegisterActivities
 from activities.store import audit
 from activities.store.database import hold_fence
 from tests.integration.store_fixtures import Databases
-from tests.integration.store_rows import a_request, new_id, run
+from tests.integration.store_rows import new_id, run
+from tests.requests import a_request
 
 
 @pytest.fixture

@@ -36,8 +36,7 @@ _JUDGING: Final = "tests/unit/test_judging.py"
 _SIGNATURES: Final = ("tests/unit/test_signatures.py", _JUDGING)
 _DESK: Final = tuple(f"tests/integration/test_{name}.py" for name in ("four_eyes", "approvals", "holds"))
 _CUSTODY: Final = tuple(
-    f"tests/integration/test_{name}.py"
-    for name in ("four_eyes_custody", "custody_attacks", "custody_forgeries", "custody")
+    f"tests/integration/custody/test_{name}.py" for name in ("four_eyes", "attacks", "forgeries", "custody")
 )
 _BUNDLES: Final = (
     *(f"tests/integration/test_{name}.py" for name in ("evidence_forgeries", "evidence", "second_verifier")),

@@ -6,19 +6,13 @@ import pytest
 
 from activities.contracts.request import parse_request
 from activities.failures import InvalidRequestError
+from tests.requests import a_request
 
-GOOD: dict[str, Any] = {
-    "batch_id": "spring-airdrop",
-    "tenant": "acme",
-    "requested_by": "ops@acme.example",
-    "purpose": "airdrop",
-    "custody": "custodial",
-    "jurisdiction": "SG",
-    "chains": ["ethereum", "bsc"],
-    "source": {"uri": "inbox://subjects.csv", "sha256": "ab" * 32},
-    "rollout": {"waves_percent": [1, 100], "soak_seconds": 0},
-    "signature": "-----BEGIN SSH SIGNATURE-----\nabc=\n-----END SSH SIGNATURE-----\n",
-}
+GOOD = a_request(
+    chains=["ethereum", "bsc"],
+    rollout={"waves_percent": [1, 100], "soak_seconds": 0},
+    signature="-----BEGIN SSH SIGNATURE-----\nabc=\n-----END SSH SIGNATURE-----\n",
+)
 
 
 def test_the_published_shape_is_taken() -> None:

@@ -30,7 +30,7 @@ class Receiver:
     """`mode` is `good`, `late`, `failing`, `redirecting`, `hanging` or `down`.
 
     `received` holds, by event id, the digests of the contents that came under it; `refused` counts calls
-    whose signature was wrong; `unheard` counts calls that got no answer of success in time.
+    whose signature was wrong; `spoilt` counts calls that got no answer of success in time.
     """
 
     def __init__(self, secret: str) -> None:
@@ -38,7 +38,7 @@ class Receiver:
         self.mode = GOOD
         self.received: dict[str, set[str]] = {}
         self.refused = 0
-        self.unheard = 0
+        self.spoilt = 0
         self._server = LocalServer(self._serve)
         self.url = f"http://{LOCAL}:{self._server.port}/announcements"
 
@@ -50,7 +50,7 @@ class Receiver:
         while True:
             call = await read_message(reader)
             mode = self.mode
-            self.unheard += mode != GOOD
+            self.spoilt += mode != GOOD
             if mode == "down":
                 return
             if mode != "redirecting":  # who sends elsewhere has not taken it

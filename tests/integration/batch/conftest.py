@@ -1,6 +1,6 @@
 """The office of this package: the session's servers with people, lists and one pair of workers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from temporalio.client import Client
@@ -9,6 +9,7 @@ from activities.store.database import Database
 from infra.demo.staging import set_stage
 from infra.devstack import Stack
 from tests.integration.batch.office import Json, Office
+from tests.integration.breaking import Faults, breaking
 from tests.integration.reconciling import differences
 
 
@@ -24,6 +25,13 @@ async def office(stack: Stack) -> AsyncIterator[Office]:
     finally:
         owner.close()
         stack.stop_workers()
+
+
+@pytest.fixture(scope="module")
+def faults(office: Office) -> Iterator[Faults]:
+    """Breaks the office's store, or holds it up, where a test says so."""
+    with breaking(office.stack) as planned:
+        yield planned
 
 
 @pytest.fixture(scope="package", autouse=True)

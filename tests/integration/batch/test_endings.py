@@ -1,13 +1,10 @@
-"""Every stage times every way to end early, and every compensation that fails for a while: one test a row.
-
-The batches run side by side from the start; each one's failure is its own test's.
-"""
+"""Every stage times every way to end early, and every compensation that fails for a while: one test a row."""
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from itertools import product
-from typing import Final, cast
+from typing import Final
 
 import pytest
 
@@ -30,11 +27,9 @@ from tests.integration.batch.endings_table import (
 from tests.integration.batch.office import ENDS_WITHIN, Json, Office, waits_at
 from tests.integration.batch.play import Play
 from tests.integration.batch.scenes import GATED_SECOND_WAVE, place_of
-from tests.integration.breaking import AWAY, REFUSED, Faults, Refusal, breaking
+from tests.integration.batch.side_by_side import AT_ONCE, ToCome, chosen_rows, under_way
+from tests.integration.breaking import AWAY, REFUSED, Faults, Refusal
 from tests.waiting import eventually_async
-
-AT_ONCE: Final = 8
-"""Batches under way: more would only wait for each other on two cores."""
 
 QUICK_TRIES: Final = 3
 """Tries the engine makes by itself on either queue before an outage is shown: three or five."""
@@ -43,39 +38,22 @@ TRIES: Final = {REFUSED: 2, AWAY: 6}
 """How often a compensation fails."""
 
 Row = Case | Compensation
-Ended = dict[str, "asyncio.Task[Json]"]
-
-
-@pytest.fixture(scope="module")
-def faults(office: Office) -> Iterator[Faults]:
-    """Breaks the office's store where a test says so."""
-    with breaking(office.stack) as planned:
-        yield planned
+Ended = ToCome[Json]
 
 
 @pytest.fixture(scope="module")
 async def ended(request: pytest.FixtureRequest, office: Office, faults: Faults) -> AsyncIterator[Ended]:
     """Starts the chosen rows, those that take longest first; gives each one's last status to come."""
-    chosen = [
-        cast("Row", item.callspec.params["row"])
-        for item in request.session.items
-        if isinstance(item, pytest.Function) and item.path == request.path and hasattr(item, "callspec")
-    ]
+    rows: list[Row] = sorted(chosen_rows(request, "row"), key=lambda row: isinstance(row, Case))
     turns = asyncio.Semaphore(AT_ONCE)
-    tasks = {
-        row.id: asyncio.create_task(_undone_late(row, office, faults))
-        for row in chosen
-        if isinstance(row, Compensation)
-    }
-    tasks |= {
-        row.id: asyncio.create_task(_played(row, office, faults, turns))
-        for row in chosen
+    plays = {
+        row.id: _played(row, office, faults, turns)
         if isinstance(row, Case)
+        else _undone_late(row, office, faults)
+        for row in rows
     }
-    yield tasks
-    for task in tasks.values():
-        task.cancel()
-    await asyncio.gather(*tasks.values(), return_exceptions=True)
+    async with under_way(plays) as to_come:
+        yield to_come
 
 
 async def _played(case: Case, office: Office, faults: Faults, turns: asyncio.Semaphore) -> Json:

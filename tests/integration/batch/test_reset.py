@@ -1,19 +1,17 @@
 """`temporal workflow reset` of batches: it revives no decision and loses none, and nothing waits for ever."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 import pytest
 
 from tests.integration.batch.after import require_end
 from tests.integration.batch.office import Office
 from tests.integration.batch.rewound import SCENES, Rewound, Scene
-from tests.integration.breaking import Faults, breaking
-
-AT_ONCE: Final = 8
-"""Batches under way: more would only wait for each other on two cores."""
+from tests.integration.batch.side_by_side import AT_ONCE, ToCome, chosen_rows, under_way
+from tests.integration.breaking import Faults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,30 +35,16 @@ CASES: Final = [
     for to, messages in rewinds
 ]
 
-Played = dict[str, "asyncio.Task[Rewound]"]
-
-
-@pytest.fixture(scope="module")
-def faults(office: Office) -> Iterator[Faults]:
-    """Holds writes up where a scene says so."""
-    with breaking(office.stack) as planned:
-        yield planned
+Played = ToCome[Rewound]
 
 
 @pytest.fixture(scope="module")
 async def played(request: pytest.FixtureRequest, office: Office, faults: Faults) -> AsyncIterator[Played]:
-    """Plays the chosen cases side by side; each one's failure is kept for its own test."""
-    chosen = [
-        cast("Case", item.callspec.params["case"])
-        for item in request.session.items
-        if isinstance(item, pytest.Function) and item.path == request.path and hasattr(item, "callspec")
-    ]
+    """Plays the chosen cases."""
+    cases: list[Case] = chosen_rows(request, "case")
     turns = asyncio.Semaphore(AT_ONCE)
-    tasks = {case.id: asyncio.create_task(_play(case, office, faults, turns)) for case in chosen}
-    yield tasks
-    for task in tasks.values():
-        task.cancel()
-    await asyncio.gather(*tasks.values(), return_exceptions=True)
+    async with under_way({case.id: _play(case, office, faults, turns) for case in cases}) as to_come:
+        yield to_come
 
 
 async def _play(case: Case, office: Office, faults: Faults, turns: asyncio.Semaphore) -> Rewound:

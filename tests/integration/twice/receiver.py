@@ -1,8 +1,5 @@
 """A receiver of webhooks that keeps what it is sent."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -36,16 +33,3 @@ class Receiver(ThreadingHTTPServer):
     def calls_about(self, batch_id: str) -> list[tuple[str, str]]:
         """The calls about one batch."""
         return [(event, body) for event, body in self.calls if f'"batch_id":"{batch_id}"' in body]
-
-
-@contextmanager
-def listening() -> Iterator[Receiver]:
-    """Gives a receiver that listens."""
-    with Receiver() as receiver:
-        thread = threading.Thread(target=receiver.serve_forever)
-        thread.start()
-        try:
-            yield receiver
-        finally:
-            receiver.shutdown()
-            thread.join()

@@ -16,9 +16,10 @@ from tests.integration.test_announcements import SECRET
 from tests.integration.twice.lives import LIVES, write_hasty_policy
 from tests.integration.twice.odd_process import Line, OddProcess
 from tests.integration.twice.odd_worker import SILENCED, SLOTS
-from tests.integration.twice.receiver import Receiver, listening
+from tests.integration.twice.receiver import Receiver
 from tests.integration.twice.witness import Change, Witness
 from tests.integration.worker_program import WorkerProgram, settings_with
+from tests.serving import serving
 from workers.roster import Tools, activities_of, open_database, open_transit, role_named
 from workers.settings import load_settings
 
@@ -37,7 +38,7 @@ class Lived:
 @pytest.fixture(scope="module")
 def receiver() -> Iterator[Receiver]:
     """Whom announcements are sent to."""
-    with listening() as listens:
+    with serving(Receiver()) as listens:
         yield listens
 
 

@@ -1,24 +1,19 @@
 """What the custody tests share: a key service that answers as it is told, and a token file."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.serving import serving
 from tests.unit.custody.answering_service import TOKEN, AnsweringHandler, AnsweringService
 
 
 @pytest.fixture
 def service() -> Iterator[AnsweringService]:
     """A key service on a free port of this machine."""
-    server = AnsweringService(("127.0.0.1", 0), AnsweringHandler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(AnsweringService(("127.0.0.1", 0), AnsweringHandler)) as server:
+        yield server
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from activities.canonical import canonical, sha256_hex
 from activities.evidence import layout
 from activities.evidence.reader import BundleReader
 from activities.evidence.report import CheckFailedError, Status, VerificationReport
 from activities.evidence.verify import verify_bundle
 from activities.evidence.writer import BundleWriter
+from tests.bundle_table import table_of
 
 NAMES = [name for name in layout.MEMBERS if name != layout.BUNDLE]
 
@@ -35,16 +35,7 @@ def zip_of(path: Path, parts: dict[str, bytes], *, method: int = zipfile.ZIP_DEF
 def minimal(**changed: bytes) -> dict[str, bytes]:
     """Members with the right names and table, empty of sense."""
     parts = {name: changed.get(name, b"{}") for name in NAMES if name not in layout.OPTIONAL}
-    table = [{"name": n, "sha256": sha256_hex(c), "size": len(c)} for n, c in parts.items()]
-    facts = {
-        "v": 1,
-        "deployment": "acme-prod",
-        "batch_id": "b",
-        "tenant": "acme",
-        "outcome": "",
-        "made_at": "2026-01-01T00:00:00.000000Z",
-    }
-    return {**parts, layout.BUNDLE: canonical({**facts, "members": table})}
+    return {**parts, layout.BUNDLE: table_of(parts)}
 
 
 @given(content=st.binary(max_size=2000))

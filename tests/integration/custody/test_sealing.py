@@ -1,6 +1,5 @@
 """Sealing, both derivation paths and attestation against the real key service."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,14 +43,6 @@ def _transit(stack: Stack, worker: str = "custody") -> Transit:
 def keys(stack: Stack) -> TransitKeyService:
     """The key service as custody's token sees it."""
     return TransitKeyService(transit=_transit(stack))
-
-
-@pytest.fixture
-def sealed_key_service(stack: Stack) -> Iterator[None]:
-    """The key service sealed for the length of a test."""
-    stack.openbao.seal()
-    yield
-    stack.openbao.unseal()
 
 
 def test_the_real_key_service_keeps_the_contract(keys: TransitKeyService) -> None:

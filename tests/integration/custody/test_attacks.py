@@ -6,35 +6,13 @@ from pathlib import Path
 import pytest
 
 from activities.custody.activities import CustodyActivities
-from infra.devstack import Stack
-from tests.integration.custody_batches import (
+from tests.integration.custody.batches import (
     POLICY,
     AskedBatch,
     refuses_keyring,
 )
-from tests.integration.custody_room import POLICIES, Room, a_room
-from tests.integration.store_fixtures import Databases
+from tests.integration.custody.room import POLICIES, Room
 from tests.signers import Signer
-
-
-@pytest.fixture(scope="module")
-def room(databases: Databases, stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Room:
-    """A deployment on the real servers."""
-    return a_room(databases, stack, tmp_path_factory.mktemp("custody"))
-
-
-@pytest.fixture(scope="module")
-def custody(room: Room) -> CustodyActivities:
-    """Custody as it is deployed."""
-    return room.custody()
-
-
-@pytest.fixture
-def batch(room: Room) -> AskedBatch:
-    """A batch that lacks nothing but the approvals at its gates."""
-    asked = AskedBatch(room=room)
-    asked.prepare_unsigned()
-    return asked
 
 
 def test_no_approvals(batch: AskedBatch, custody: CustodyActivities) -> None:

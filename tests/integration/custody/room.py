@@ -13,11 +13,12 @@ from activities.custody.attesting import Attester
 from activities.custody.sealing import TransitKeyService
 from activities.custody.second_path_run import KeyServiceAddress
 from infra.devstack import Stack
+from infra.devstack.state import REPOSITORY
 from tests.integration.store_fixtures import Databases
 from tests.signers import Signer
 
 DEPLOYMENT: Final = "acme-prod"
-POLICIES: Final = Path(__file__).resolve().parents[2] / "infra" / "policies"
+POLICIES: Final = REPOSITORY / "infra" / "policies"
 
 
 class Signs(Protocol):

@@ -19,37 +19,16 @@ from activities.custody.refusals import REFUSALS_CHAIN
 from activities.failures import AccessDeniedError, PolicyViolationError
 from activities.store import tables as t
 from infra.devstack import Stack
-from tests.integration.custody_batches import (
+from tests.integration.custody.batches import (
     HELD_EARLY,
     HELD_LATE,
     AskedBatch,
     refuses_keyring,
     refuses_wallets,
 )
-from tests.integration.custody_room import Room, Signs, a_room
+from tests.integration.custody.room import Room, Signs
 from tests.integration.seeded import told
-from tests.integration.store_fixtures import Databases
 from tests.signers import Signer
-
-
-@pytest.fixture(scope="module")
-def room(databases: Databases, stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Room:
-    """A deployment on the real servers."""
-    return a_room(databases, stack, tmp_path_factory.mktemp("custody"))
-
-
-@pytest.fixture(scope="module")
-def custody(room: Room) -> CustodyActivities:
-    """Custody as it is deployed."""
-    return room.custody()
-
-
-@pytest.fixture
-def batch(room: Room) -> AskedBatch:
-    """A batch that lacks nothing but the approvals at its gates."""
-    asked = AskedBatch(room=room)
-    asked.prepare_unsigned()
-    return asked
 
 
 def _recorded(batch: AskedBatch) -> list[tuple[str, str]]:

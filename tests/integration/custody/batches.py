@@ -42,7 +42,7 @@ from activities.store.database import copy_rows
 from activities.trust.request_signing import request_text
 from activities.trust.signatures import REQUEST_NAMESPACE
 from activities.trust.statements import build_statement
-from tests.integration.custody_room import DEPLOYMENT, POLICIES, Room, Signs
+from tests.integration.custody.room import DEPLOYMENT, POLICIES, Room, Signs
 
 POLICY: Final = (POLICIES / "SG.toml").read_text(encoding="utf-8")
 LISTS: Final = {"ofac-sdn": "11" * 32, "un-consolidated": "22" * 32}

@@ -2,7 +2,6 @@
 
 import base64
 import traceback
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,8 +22,8 @@ from activities.keys.possession import PossessionContext, possession_holds
 from activities.store import audit
 from activities.store import tables as t
 from infra.devstack import Stack
-from tests.integration.custody_batches import HELD_LATE, POLICY, AskedBatch, eligible
-from tests.integration.custody_room import DEPLOYMENT, KeygenSigner, Room, a_room
+from tests.integration.custody.batches import HELD_LATE, POLICY, AskedBatch, eligible
+from tests.integration.custody.room import DEPLOYMENT, KeygenSigner, Room, a_room
 from tests.integration.store_fixtures import Databases
 
 
@@ -36,18 +35,11 @@ def room(databases: Databases, stack: Stack, tmp_path_factory: pytest.TempPathFa
     return a_room(databases, stack, folder, lee=lee, kim=kim)
 
 
-@pytest.fixture(scope="module")
-def custody(room: Room) -> CustodyActivities:
-    """Custody as it is deployed."""
-    return room.custody()
-
-
 @pytest.fixture
-def batch(room: Room) -> AskedBatch:
+def batch(batch: AskedBatch) -> AskedBatch:
     """A batch with everything custody asks for."""
-    asked = AskedBatch(room=room)
-    asked.prepare()
-    return asked
+    batch.sign_gates()
+    return batch
 
 
 @pytest.fixture
@@ -55,14 +47,6 @@ def opened_batch(batch: AskedBatch, custody: CustodyActivities) -> AskedBatch:
     """The same with its keyring."""
     custody.open_keyring(batch.tranche_step())
     return batch
-
-
-@pytest.fixture
-def sealed_key_service(stack: Stack) -> Iterator[None]:
-    """The key service sealed for the length of a test."""
-    stack.openbao.seal()
-    yield
-    stack.openbao.unseal()
 
 
 def _attest_keys(room: Room) -> list[Ed25519PublicKey]:

@@ -12,8 +12,7 @@ from activities.contracts.shapes import BatchStep, SliceStep, TrancheStep
 from activities.custody.activities import CustodyActivities
 from activities.failures import PolicyViolationError, StaleFenceError, WalletworksError
 from activities.store import tables as t
-from infra.devstack import Stack
-from tests.integration.custody_batches import (
+from tests.integration.custody.batches import (
     HELD_EARLY,
     HELD_LATE,
     LISTS,
@@ -22,36 +21,7 @@ from tests.integration.custody_batches import (
     refuses_keyring,
     refuses_wallets,
 )
-from tests.integration.custody_room import Room, a_room
-from tests.integration.store_fixtures import Databases
-
-
-@pytest.fixture(scope="module")
-def room(databases: Databases, stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Room:
-    """A deployment on the real servers."""
-    return a_room(databases, stack, tmp_path_factory.mktemp("custody"))
-
-
-@pytest.fixture(scope="module")
-def custody(room: Room) -> CustodyActivities:
-    """Custody as it is deployed."""
-    return room.custody()
-
-
-@pytest.fixture
-def batch(room: Room) -> AskedBatch:
-    """A batch that lacks nothing but the approvals at its gates."""
-    asked = AskedBatch(room=room)
-    asked.prepare_unsigned()
-    return asked
-
-
-@pytest.fixture
-def opened_batch(batch: AskedBatch, custody: CustodyActivities) -> AskedBatch:
-    """A batch with every approval and its keyring."""
-    batch.sign_gates()
-    custody.open_keyring(batch.tranche_step())
-    return batch
+from tests.integration.custody.room import Room
 
 
 def test_evidence_that_was_never_sealed(room: Room, custody: CustodyActivities) -> None:
