@@ -9,7 +9,7 @@ BEGUN_ONCE: Final = {"chaos", "twice"}
 """Packages whose modules share one long beginning; elsewhere each module has its own."""
 
 
-class SharingOut(LoadFileScheduling):  # type: ignore[misc] # the library is not typed
+class SharingOut(LoadFileScheduling):  # type: ignore[misc]  # the library is not typed
     """Gives each process whole modules, and of these packages all modules."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -11,7 +11,7 @@ AT_ONCE: Final = 8
 """Batches under way: more would only wait for each other on two cores."""
 
 Answer = TypeVar("Answer")
-ToCome = dict[str, "asyncio.Task[Answer]"]
+ToCome = dict[str, asyncio.Task[Answer]]
 
 
 def chosen_rows(request: pytest.FixtureRequest, parameter: str) -> list[Any]:
