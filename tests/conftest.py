@@ -16,6 +16,9 @@ from tests.sharing_out import SharingOut
 STACKS = Path("/var/tmp")  # noqa: S108 - mkdtemp makes a folder of our own in it
 PREFIX = "walletworks-test-"
 
+TOLD = "told in the summary"
+"""A property of a test whose text is shown, once, below all results: processes' own output is lost."""
+
 settings.register_profile("the same every time", derandomize=True, database=None, deadline=None)
 settings.load_profile("the same every time")
 
@@ -25,6 +28,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "stack" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.stack)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Shows what tests had to tell."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    properties = [each for report in reports for each in getattr(report, "user_properties", ())]
+    for text in dict.fromkeys(text for name, text in properties if name == TOLD):
+        terminalreporter.write_line(f"\n{text}")
 
 
 @pytest.hookimpl(optionalhook=True)

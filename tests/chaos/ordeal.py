@@ -59,6 +59,11 @@ class Ordeal:
         """The stack it happened on."""
         return self.world.stack
 
+    def summary(self) -> str:
+        """What it was and how long each recovery took, by lines."""
+        lines = [f"{SEED_VARIABLE}={self.seed}: {self.seconds:.1f} s", *map(str, self.recoveries)]
+        return "\n".join(lines)
+
     def admin(self) -> "psycopg.Connection[Any]":
         """A connection to the store that may do everything."""
         return inspector(self.world)

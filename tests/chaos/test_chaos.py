@@ -1,6 +1,6 @@
 """A batch of 2,000 while each worker, Temporal and PostgreSQL are killed once; then what must hold."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, LiteralString
 
 import pytest
@@ -14,6 +14,7 @@ from tests.chaos.faults.kinds import KILLED
 from tests.chaos.faults.plan import HANDS, RECIPES, SHORT_COUNT, WHEN_AT_WORK, plan_ordeal, plan_storm
 from tests.chaos.invariants import CHECKS, violations
 from tests.chaos.ordeal import BATCH, Ordeal
+from tests.conftest import TOLD
 from tests.waiting import eventually_async
 
 TAMPERINGS: Final[Mapping[str, LiteralString]] = {
@@ -65,8 +66,11 @@ def test_long_storm_is_planned_by_its_seed_and_leaves_no_kind_of_fault_out() -> 
     assert {fault.kind for fault in planned} == set(HANDS)
 
 
-def test_batch_survives_the_death_of_every_process(ordeal: Ordeal) -> None:
+def test_batch_survives_the_death_of_every_process(
+    ordeal: Ordeal, record_property: Callable[[str, object], None]
+) -> None:
     """Each victim was killed once while the batch ran, and the batch went on to its end."""
+    record_property(TOLD, ordeal.summary())
     assert ordeal.status["outcome"] == "completed_with_exceptions", ordeal.status
     assert ordeal.status["counts"]["active"] == ordeal.status["counts"]["subjects"] - 1
     killed = [recovery.victim for recovery in ordeal.recoveries if recovery.fault.kind == KILLED]
