@@ -106,6 +106,28 @@ def pin_lists(connection: Connection, *, batch_no: int, batch_id: str) -> None:
     audit.append(connection, batch_chain(batch_id), kind="lists.pinned", facts=facts)
 
 
+def detail_of(ordinal: int) -> dict[str, Any]:
+    """What explains a verdict that is not clear."""
+    hit = {"list_id": "ofac-sdn", "entry_id": str(1000 + ordinal), "score": "0.9100"}
+    return {
+        "reason": "hits",
+        "algorithm": ALGORITHM,
+        "list_digests": LISTS,
+        "hits": [{**hit, "listed_name": f"LISTED PERSON {ordinal}"}],
+    }
+
+
+def hold_of(batch_id: str, ordinal: int) -> str:
+    """The digest of the hold which that explains."""
+    hit = {
+        "list_id": "ofac-sdn",
+        "list_digest": LISTS["ofac-sdn"],
+        "entry_id": str(1000 + ordinal),
+        "score": "0.9100",
+    }
+    return digest({"batch_id": batch_id, "ordinal": ordinal, "hits": [hit]})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Screener:
     """Gives verdicts as the scene has them: who is held and who is refused is known beforehand."""
@@ -124,7 +146,7 @@ class Screener:
         with slice_records(database, self.batch_no, "screen", step) as records:
             for ordinal in range(step.offset, step.offset + step.length):
                 verdict = self._verdict(ordinal)
-                hold = self._hold(ordinal) if verdict == "held" else ""
+                hold = hold_of(self.batch_id, ordinal) if verdict == "held" else ""
                 if hold:
                     holds[ordinal] = hold
                 leaves.append(self._write(records.connection, ordinal, verdict, hold))
@@ -139,36 +161,17 @@ class Screener:
         salt = bytes(connection.execute(found).scalar_one())
         return self.vault.seal(self.key, salt=salt, ordinal=ordinal, group=VERDICT_GROUP, fields=detail)
 
-    def detail(self, ordinal: int) -> dict[str, Any]:
-        """What explains a verdict that is not clear."""
-        hit = {"list_id": "ofac-sdn", "entry_id": str(1000 + ordinal), "score": "0.9100"}
-        return {
-            "reason": "hits",
-            "algorithm": ALGORITHM,
-            "list_digests": LISTS,
-            "hits": [{**hit, "listed_name": f"LISTED PERSON {ordinal}"}],
-        }
-
     def _verdict(self, ordinal: int) -> str:
         if ordinal in self.held:
             return "held"
         return "refused" if ordinal in self.refused else "clear"
-
-    def _hold(self, ordinal: int) -> str:
-        hit = {
-            "list_id": "ofac-sdn",
-            "list_digest": LISTS["ofac-sdn"],
-            "entry_id": str(1000 + ordinal),
-            "score": "0.9100",
-        }
-        return digest({"batch_id": self.batch_id, "ordinal": ordinal, "hits": [hit]})
 
     def _write(self, connection: Connection, ordinal: int, verdict: str, hold: str) -> bytes:
         score = 0.0 if verdict == "clear" else 0.91
         leaf = verdict_leaf(
             ordinal=ordinal, verdict=verdict, score=score, hold_digest=hold, algorithm=ALGORITHM
         )
-        explained = None if verdict == "clear" else self.sealed(connection, ordinal, self.detail(ordinal))
+        explained = None if verdict == "clear" else self.sealed(connection, ordinal, detail_of(ordinal))
         connection.execute(
             insert(t.verdicts).values(
                 batch_no=self.batch_no,
@@ -192,7 +195,7 @@ def withhold(connection: Connection, screener: Screener, *, ordinal: int, before
             list_id="ofac-sdn",
             list_digest=bytes.fromhex(NEWER_LIST),
             before_wave=before_wave,
-            sealed_detail=screener.sealed(connection, ordinal, screener.detail(ordinal)),
+            sealed_detail=screener.sealed(connection, ordinal, detail_of(ordinal)),
         )
     )
     newer = {"list_id": "ofac-sdn", "digest": bytes.fromhex(NEWER_LIST), "applied_in_wave": before_wave}

@@ -31,7 +31,12 @@ def rewritten(path: Path, target: Path, change: Change, *, table: bool = True) -
     parts = members(path)
     change(parts)
     if table:
-        parts[BUNDLE] = _with_table(parts)
+        parts[BUNDLE] = with_table(parts)
+    return packed(parts, target)
+
+
+def packed(parts: Members, target: Path) -> Path:
+    """The members as a bundle's zip."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as bundle:
         for name, content in parts.items():
             bundle.writestr(name, content)
@@ -70,7 +75,8 @@ def document(name: str, edit: Callable[[dict[str, Any]], object]) -> Change:
     return change
 
 
-def _with_table(parts: Members) -> bytes:
+def with_table(parts: Members) -> bytes:
+    """The table with every other member's digest and size as they are now."""
     facts = json.loads(parts[BUNDLE])
     facts["members"] = [
         {"name": name, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}

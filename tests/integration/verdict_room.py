@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from activities.activation.announcements import Announcer, enqueue, event_id
-from activities.canonical import canonical
+from activities.canonical import canonical, canonical_text
 from activities.digests import head_message
 from activities.evidence.verify import verify_bundle
 from activities.trust.trust_file import load_trust
@@ -153,7 +153,8 @@ def rehashed(rows: list[Row]) -> None:
     prev = "0" * 64
     for seq, row in enumerate(rows, start=1):
         content = bytes.fromhex(prev) + seq.to_bytes(8, "big")
-        content += f"{row['recorded_at']}\n{row['body']}".encode()
+        body = row["body"] if isinstance(row["body"], str) else canonical_text(row["body"])
+        content += f"{row['recorded_at']}\n{body}".encode()
         row["seq"], row["prev"], prev = seq, prev, hashlib.sha256(content).hexdigest()
         row["hash"] = prev
 
