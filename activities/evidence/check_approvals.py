@@ -1,6 +1,6 @@
 """Signed decisions judged again from their exact texts, by the rules and the trust the auditor pins."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -8,7 +8,7 @@ from typing import Any, Final
 from activities.canonical import text_digest
 from activities.contracts.shapes import MAIN_TRANCHE
 from activities.evidence.check_plan import policy_decision, readable_policy, readable_request, requester_key
-from activities.evidence.facts import AuditFacts, BundleFacts
+from activities.evidence.facts import AuditFacts, BundleFacts, Entry
 from activities.evidence.reader import loose_json
 from activities.evidence.report import CheckSkippedError, require
 from activities.evidence.rows import AttemptRow, GateRow
@@ -38,6 +38,8 @@ class Bench:
     context: GateContext
     counted: Mapping[tuple[str, str], list[AttemptRow]]
     """Counted attempts by the gate and digest their statements name, by arrival."""
+    refused: Mapping[tuple[str, str], list[AttemptRow]]
+    """Those refused while their gate was open: what the record says of a no does not take it back."""
 
     def rule(self, gate: str) -> GateRule | None:
         """Whom the policy asks for at a gate; `wave/3` and `resume/3` are kinds of gates."""
@@ -58,9 +60,10 @@ class Bench:
         """How a gate stood at a moment, counted from the raw statements."""
         rule = self.rule(gate)
         require(rule is not None, "a gate was opened that the policy does not know")
+        counted = [row for row in self.counted.get((gate, digest), []) if row.received_at <= at]
         return tally(
             Gate(name=gate, digest=digest, rule=rule or GateRule(seats={})),
-            [_attempt(row) for row in self.counted.get((gate, digest), []) if row.received_at <= at],
+            [_attempt(row) for row in (*counted, *self.refused.get((gate, digest), []))],
             trust=self.trust,
             context=self.context,
             now=parse_instant(at),
@@ -88,7 +91,8 @@ def bench(facts: BundleFacts, found: AuditFacts) -> Bench:
         policy=policy,
         decision=decision,
         context=context,
-        counted=_counted(facts),
+        counted=_by_gate([row for row in facts.attempts if row.counted]),
+        refused=_refused_in_time(facts, found),
     )
 
 
@@ -219,6 +223,7 @@ def _require_gate(facts: BundleFacts, on: Bench, row: GateRow, told: tuple[str, 
     require(told is not None and told[0] == row.outcome, "a gate's end differs from the audit log")
     state = on.stands(row.gate, row.digest, at=told[1] if told else "")
     if row.outcome == "approved":
+        require(not state.rejected_by, "a gate passed over a decision against it that stands")
         require(state.satisfied, "a gate passed without the decisions it needs")
     elif row.outcome == "rejected":
         require(state.rejected_by, "a gate was rejected by nobody who may")
@@ -256,14 +261,43 @@ def _require_waited(facts: BundleFacts, found: AuditFacts, needed: set[tuple[str
         require(waited, "something went on before the gate it needed had passed")
 
 
-def _counted(facts: BundleFacts) -> dict[tuple[str, str], list[AttemptRow]]:
+def _by_gate(attempts: Iterable[AttemptRow]) -> dict[tuple[str, str], list[AttemptRow]]:
     by_gate: dict[tuple[str, str], list[AttemptRow]] = {}
-    for row in facts.attempts:
-        if not row.counted or (row.message == "pause" and row.statement is None):
+    for row in attempts:
+        if row.message == "pause" and row.statement is None:
             continue
         said = loose_json(row.statement or "") or {}
         by_gate.setdefault((str(said.get("gate")), str(said.get("digest"))), []).append(row)
     return by_gate
+
+
+def _refused_in_time(facts: BundleFacts, found: AuditFacts) -> dict[tuple[str, str], list[AttemptRow]]:
+    """Refused attempts that came after their gate had opened and before its end, by the log's own order."""
+    came = {str(entry.facts.get("attempt_key")): entry.seq for entry in found.of_kind("attempt.refused")}
+    opened = {_over(entry): entry for entry in found.of_kind("gate.opened")}
+    ended = {_over(entry): entry.seq for entry in found.of_kind("gate.closed")}
+    for entry in found.of_kind("hold.settled"):
+        ended[HOLD, str(entry.facts.get("hold_digest"))] = entry.seq
+
+    def is_in_time(over: tuple[str, str], row: AttemptRow) -> bool:
+        seq = came.get(row.attempt_key, 0)
+        if seq > ended.get(over, seq):
+            return False
+        if over[0] == HOLD:  # open from its verdict on: nobody can name its digest before
+            return True
+        gate = opened.get(over)
+        return gate is not None and gate.seq < seq and _is_before_expiry(row, gate)
+
+    by_gate = _by_gate([row for row in facts.attempts if not row.counted])
+    return {over: [row for row in rows if is_in_time(over, row)] for over, rows in by_gate.items()}
+
+
+def _is_before_expiry(row: AttemptRow, gate: Entry) -> bool:
+    return parse_instant(row.received_at) < parse_instant(gate.facts.get("expires_at"))
+
+
+def _over(entry: Entry) -> tuple[str, str]:
+    return str(entry.facts.get("gate")), str(entry.facts.get("digest"))
 
 
 def _attempt(row: AttemptRow) -> Attempt:
@@ -271,4 +305,5 @@ def _attempt(row: AttemptRow) -> Attempt:
         statement=row.statement or "",
         signature=row.signature or "",
         counted_at=parse_instant(row.received_at),
+        refused=not row.counted,
     )

@@ -14,7 +14,8 @@ the order stated. Digests, roots and possession signatures are lower-case hex; a
 - `lists.json`: list_id, digest, applied_in_wave (0: the verdicts'), source, published_on, entry_count.
 - `gates.jsonl` by opening: gate, digest, terms, expires_at, outcome (when is in the audit log).
 - `approvals.jsonl` by arrival: every attempt, counted or refused: attempt_key, message, statement (exact
-  text), signature, counted, reason_code, received_at.
+  text), signature, counted, reason_code, received_at. A no that came while its gate was open and breaks no
+  rule stands whatever `counted` says.
 - `slices.jsonl` by (stage, tranche, slice_index): stage, tranche, slice_index, first_position, length,
   row_count, counts, root, signature (custody's, stage `derive` only).
 - `adjudications.jsonl` by ordinal: ordinal, hold_digest, decision, tranche.

@@ -1877,14 +1877,35 @@ def is_requester(bench: Bench, person: Person) -> bool:
     return not somebodys and to_the_eye(name) in alike
 
 
-def decisions(case: Case) -> dict[tuple[str, str], list[Row]]:
-    """Attempts that counted, by the gate and digest they name."""
+def decisions(case: Case, *, counted: bool = True) -> dict[tuple[str, str], list[Row]]:
+    """Attempts that counted, or those that did not, by the gate and digest they name."""
     found: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in case.attempts:
         pause = row["message"] == "pause" and row["statement"] is None
-        if row["counted"] and not pause:
+        if row["counted"] == counted and not pause:
             said = quoted_object(row["statement"])
             found[str(said.get("gate")), str(said.get("digest"))].append(row)
+    return found
+
+
+def denied(bench: Bench) -> set[tuple[str, str]]:
+    """Gates, and holds, against which a good no came while they were open, and was refused."""
+    log, found = bench.case.log, set()
+    came = {entry.get("attempt_key"): entry["(seq)"] for entry in log["attempt.refused"]}
+    opened = {(entry.get("gate"), entry.get("digest")): entry for entry in log["gate.opened"]}
+    ended = {(entry.get("gate"), entry.get("digest")): entry["(seq)"] for entry in log["gate.closed"]}
+    ended |= {("hold", entry.get("hold_digest")): entry["(seq)"] for entry in log["hold.settled"]}
+    for key, rows in decisions(bench.case, counted=False).items():
+        gate = opened.get(key, {"(seq)": 0} if key[0] == "hold" else None)
+        for row in rows:
+            at, arrived = came.get(row["attempt_key"], 0), moment(row["received_at"])
+            if gate is None or not gate["(seq)"] < at < ended.get(key, at + 1):
+                continue
+            if "expires_at" in gate and arrived >= moment(gate["expires_at"]):
+                continue
+            no = judged(bench, row, *key, revoked_at=arrived)
+            if no.person is not None and no.said["decision"] not in FOR_IT and not no.wrong:
+                found.add(key)
     return found
 
 
@@ -1988,6 +2009,7 @@ def all_seated(seats: dict[str, int], persons: list[frozenset[str]]) -> bool:
 def check_gates(case: Case) -> str:
     """Gates ended as their statements say, and nothing went on without those it needed."""
     bench, policy, rows = bench_of(case), policy_of(case), decisions(case)
+    against = denied(bench)
     told, held = (
         [(entry.get("gate"), entry.get("digest"), moment(entry.get("expires_at"))) for entry in entries]
         for entries in (case.log["gate.opened"], case.gates)
@@ -2006,6 +2028,8 @@ def check_gates(case: Case) -> str:
         if end is not None:
             state = stand(bench, *key, rows.get(key, []), end["(at)"])
             need(row["outcome"] != "approved" or state.passed, "a gate passed without its decisions")
+            hidden = row["outcome"] == "approved" and key in against
+            need(not hidden, "a gate passed over a decision against it that stands")
             need(row["outcome"] != "rejected" or state.refused, "nobody who may rejected a gate")
     need(not closed, "the audit log tells of a gate that is missing")
     passed = {(row["gate"], row["digest"]) for row in case.gates if row["outcome"] == "approved"}
@@ -2058,8 +2082,10 @@ def check_holds(case: Case) -> str:
     if not settled:
         raise SkippedError("no hold was settled by people")
     bench, rows = bench_of(case), decisions(case)
+    against = denied(bench)
     for row in settled:
         key = ("hold", row["hold_digest"])
+        need(row["decision"] != "clear" or key not in against, "a hold was cleared over a no that stands")
         state = stand(bench, *key, rows.get(key, []), case.facts["made_at"])
         fits = state.passed if row["decision"] == "clear" else state.refused
         need(fits, "a hold was settled without the decisions it needs")

@@ -20,6 +20,7 @@ from sqlalchemy import insert, select, update
 from activities.activation.activities import ActivationActivities
 from activities.activation.announcements import Announcer
 from activities.approvals.activities import ApprovalsActivities
+from activities.approvals.attempts import message_for
 from activities.clients.object_store import FolderStore
 from activities.compliance.activities import ComplianceActivities
 from activities.contracts.activation import WaveStep
@@ -39,7 +40,7 @@ from activities.store import tables as t
 from activities.store.database import Database
 from activities.trust.request_signing import request_text
 from activities.trust.signatures import REQUEST_NAMESPACE
-from activities.trust.statements import build_statement
+from activities.trust.statements import build_statement, parse_statement
 from tests.integration.builder_rows import Deriver, Screener, pin_lists, seal_evidence, withhold
 from tests.integration.office import DEPLOYMENT, POLICIES, Histories, Office
 from tests.integration.store_fixtures import Databases
@@ -220,7 +221,7 @@ class BatchOnRecord:
             RecordAttempt(
                 batch_id=self.batch_id,
                 attempt_key=str(uuid4()),
-                message="adjudicate" if gate == "hold" else decision,
+                message=message_for(parse_statement(statement)),
                 statement=statement,
                 signature=signer.sign(statement),
             )
