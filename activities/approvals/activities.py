@@ -34,6 +34,7 @@ from activities.approvals.gates import (
     open_hold_count,
     pause_gates,
     require_not_ended,
+    require_planned_gate,
     rollback_digest,
     standing,
     stored_gate,
@@ -78,11 +79,15 @@ class ApprovalsActivities(Approvals):
 
     @activity.defn
     def open_gate(self, step: OpenGate) -> GateStanding:
-        """Opens a gate over a digest; a second opening finds the first with its terms and expiry."""
+        """Opens a gate over a digest; a second opening finds the first with its terms and expiry.
+
+        Raises: PolicyViolationError when it asks for others than the plan does.
+        """
         trust = self._trust()
         with self._database.transaction() as connection:
             hold_fence(connection, batch_id=step.batch_id, fence=step.fence)
             case = batch_case(connection, step.batch_id)
+            require_planned_gate(case, step.gate, step.terms.roles)
             lock_gates(connection, step.batch_id)
             _insert_gate(connection, case, step)
             return _stand(connection, case, step.gate, step.digest, trust)

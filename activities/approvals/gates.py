@@ -3,7 +3,7 @@
 Counts only from the raw texts in the database, each judged again; writes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, select, text
 
 from activities.contracts.approvals import GateStanding
-from activities.failures import InvalidRequestError, StaleFenceError
+from activities.failures import InvalidRequestError, PolicyViolationError, StaleFenceError
 from activities.policy.shape import load_policy
 from activities.store.locks import lock
 from activities.store.tables import attempts, batches, gates, plans
@@ -49,13 +49,16 @@ _OPEN_HOLDS: Final = text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchCase:
-    """What statements about a batch are judged against; `context` names no gate yet."""
+    """What statements about a batch are judged against; `context` names no gate yet.
+
+    `rules` are those of the plan by kind of gate, none before there is one.
+    """
 
     batch_no: int
     batch_id: str
     has_ended: bool
     context: GateContext
-    hold_rule: GateRule | None
+    rules: Mapping[str, GateRule]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +96,13 @@ def batch_case(connection: Connection, batch_id: str) -> BatchCase:
         validity_max=_validity_max(row.policy_text),
         gates=(),
     )
-    hold_roles = ((row.decision or {}).get("gates", {}).get(HOLD) or {}).get("roles")
+    planned = (row.decision or {}).get("gates", {})
     return BatchCase(
         batch_no=row.batch_no,
         batch_id=batch_id,
         has_ended=row.outcome is not None,
         context=context,
-        hold_rule=GateRule(seats=hold_roles) if hold_roles else None,
+        rules={kind: GateRule(seats=terms["roles"]) for kind, terms in planned.items()},
     )
 
 
@@ -110,6 +113,16 @@ def require_not_ended(case: BatchCase) -> None:
     """
     if case.has_ended:
         raise StaleFenceError("the batch has ended and its record is closed")
+
+
+def require_planned_gate(case: BatchCase, gate: str, roles: Mapping[str, int]) -> None:
+    """Requires that a gate asks for exactly whom the plan asks for: whoever reaches the queue can open one.
+
+    Raises: PolicyViolationError.
+    """
+    rule = case.rules.get(gate.partition("/")[0])
+    if gate == HOLD or rule is None or rule.seats != roles:
+        raise PolicyViolationError("the plan has no such gate")
 
 
 def lock_gates(connection: Connection, batch_id: str) -> None:
@@ -135,14 +148,15 @@ def open_gates(connection: Connection, case: BatchCase, now: datetime) -> tuple[
 
 def open_hold(connection: Connection, case: BatchCase, digest: str) -> OpenHold | None:
     """Gives the unsettled hold of a digest."""
-    if case.hold_rule is None:
+    rule = case.rules.get(HOLD)
+    if rule is None:
         return None
     ordinal = connection.execute(
         _OPEN_HOLD, {"batch_no": case.batch_no, "digest": bytes.fromhex(digest)}
     ).scalar_one_or_none()
     if ordinal is None:
         return None
-    return OpenHold(ordinal=ordinal, gate=Gate(name=HOLD, digest=digest, rule=case.hold_rule))
+    return OpenHold(ordinal=ordinal, gate=Gate(name=HOLD, digest=digest, rule=rule))
 
 
 def open_hold_count(connection: Connection, batch_no: int) -> int:
@@ -181,9 +195,7 @@ def _ungated_pauses(connection: Connection, case: BatchCase) -> list[bool]:
 
 
 def stored_gate(connection: Connection, case: BatchCase, name: str, digest: str) -> Gate | None:
-    """Gives a gate as it was opened, open or closed; a hold's is the policy's."""
-    if name == HOLD and case.hold_rule is not None:
-        return Gate(name=HOLD, digest=digest, rule=case.hold_rule)
+    """Gives a gate as it was opened, open or closed; a hold has no row."""
     row = connection.execute(
         select(gates).where(
             gates.c.batch_no == case.batch_no,

@@ -142,9 +142,9 @@ def with_open_gate(desk: Desk) -> SeededBatch:
     return batch
 
 
-def held_batch(desk: Desk, *digests: str) -> SeededBatch:
-    """A planned batch with one hold per digest."""
-    batch = planned_batch(desk.database)
+def held_batch(desk: Desk, *digests: str, of: SeededBatch | None = None) -> SeededBatch:
+    """A batch, planned unless one is given, with one hold per digest."""
+    batch = of or planned_batch(desk.database)
     with desk.database.transaction() as connection:
         connection.execute(
             insert(verdicts),

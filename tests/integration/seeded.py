@@ -3,8 +3,9 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, text
@@ -126,11 +127,12 @@ def plan(
     subject_count: int = 10,
     waves_percent: Sequence[int] = (100,),
     approve_from_wave: int = 0,
+    gates: Mapping[str, Mapping[str, int]] = MappingProxyType({}),
 ) -> None:
-    """Plans a batch under a policy."""
+    """Plans a batch under a policy; `gates` ask for others than `GATES`."""
     terms = {"wait_hours": 24, "remind_hours": 4, "escalate_hours": 12}
     decision = {
-        "gates": {gate: {"roles": roles, **terms} for gate, roles in GATES.items()},
+        "gates": {gate: {"roles": roles, **terms} for gate, roles in {**GATES, **gates}.items()},
         "waves_percent": list(waves_percent),
         "approve_from_wave": approve_from_wave,
     }

@@ -74,6 +74,12 @@ def _asked_by(desk: Desk, name: str, *, signed_by: Signer | None = None) -> Seed
     return batch
 
 
+def _of_two_officers(desk: Desk) -> SeededBatch:
+    batch = planned_batch(desk.database, gates={"compliance": {"compliance_officer": 2}})
+    desk.activities.open_gate(open_step(batch, compliance_officer=2))
+    return batch
+
+
 MAY_NOT, HIDDEN = "requester_may_not_approve", "requester_unrecognisable"
 
 REQUESTERS = {
@@ -132,8 +138,7 @@ def test_signer_approves_in_no_other_name(desk: Desk, case: str) -> None:
 @pytest.mark.parametrize("name", ["LEE@ACME.EXAMPLE", "lee+two@acme.example", "\uff4cee@acme.example"])
 def test_person_with_two_keys_and_spellings_fills_one_seat(desk: Desk, name: str) -> None:
     """A second key, another spelling and another role of one person are one person."""
-    batch = planned_batch(desk.database)
-    desk.activities.open_gate(open_step(batch, compliance_officer=2))
+    batch = _of_two_officers(desk)
     assert desk.activities.record_attempt(attempt(batch, LEE)).counted
     second = desk.activities.record_attempt(attempt(batch, LEE_SECOND, approver=name))
     assert second.standing is not None
@@ -175,8 +180,8 @@ def test_statement_counts_nowhere_but_where_it_belongs(desk: Desk, case: str) ->
     replay = REPLAYS[case]
     batch = with_open_gate(desk)
     for gate in replay.opens:
-        desk.activities.open_gate(open_step(batch, gate=gate, compliance_officer=1))
-    step = attempt(batch, LEE, **replay.changes)
+        desk.activities.open_gate(open_step(batch, gate=gate, wallet_officer=1))
+    step = attempt(batch, ANA, **replay.changes)
     if replay.counted_before:
         assert desk.activities.record_attempt(step).counted
     assert refusal(desk, replace(step, attempt_key=str(uuid.uuid4()))) == replay.code
@@ -269,8 +274,7 @@ def test_approvals_over_the_edge_fill_the_gate_once(desk: Desk) -> None:
 
 def test_one_person_at_once_with_both_keys_fills_one_seat(desk: Desk) -> None:
     """Two keys racing are one person in whatever order they come."""
-    batch = planned_batch(desk.database)
-    desk.activities.open_gate(open_step(batch, compliance_officer=2))
+    batch = _of_two_officers(desk)
     answers = at_once(_calls(desk, [attempt(batch, signer) for signer in (LEE, LEE_SECOND) * 2]))
     assert {answer.standing.satisfied for answer in answers if answer.standing} == {False}
     assert _stands(desk, batch).still_needed == {"compliance_officer": 1}

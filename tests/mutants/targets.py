@@ -34,7 +34,17 @@ def _source(path: Path) -> str:
 
 _JUDGING: Final = "tests/unit/test_judging.py"
 _SIGNATURES: Final = ("tests/unit/test_signatures.py", _JUDGING)
-_DESK: Final = tuple(f"tests/integration/test_{name}.py" for name in ("four_eyes", "approvals", "holds"))
+_DESK: Final = tuple(
+    f"tests/integration/test_{name}.py"
+    for name in (
+        "four_eyes",
+        "approvals",
+        "holds",
+        "filed_attempts",
+        "planned_gates",
+        "standing_orders",
+    )
+)
 _CUSTODY: Final = tuple(
     f"tests/integration/custody/test_{name}.py" for name in ("four_eyes", "attacks", "forgeries", "custody")
 )

@@ -1,0 +1,103 @@
+"""Attempts as they are filed: which rows a gate counts from, and that a row's own words move nothing."""
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert
+
+from activities.contracts.approvals import GateStanding, JudgeGate
+from activities.store.tables import attempts
+from tests.integration.gate_room import (
+    KIM,
+    LEE,
+    Desk,
+    attempt,
+    desk_in,
+    open_step,
+    refusal,
+    statement,
+    with_open_gate,
+)
+from tests.integration.seeded import PLAN_DIGEST, SeededBatch, planned_batch
+from tests.integration.store_fixtures import Databases
+
+OTHER_DIGEST = "cd" * 32
+
+
+@pytest.fixture
+def desk(databases: Databases, tmp_path: Path) -> Desk:
+    """Approvals over the module's database."""
+    return desk_in(tmp_path, databases.provisioning)
+
+
+def _stands(desk: Desk, batch: SeededBatch, digest: str = PLAN_DIGEST) -> GateStanding:
+    return desk.activities.judge_gate(JudgeGate(batch_id=batch.batch_id, gate="compliance", digest=digest))
+
+
+def _file(desk: Desk, batch: SeededBatch, **columns: Any) -> None:
+    """Writes a row past the desk, with a statement that Kim really signed for this batch's gate."""
+    text = statement(batch, KIM)
+    row: dict[str, Any] = {
+        "attempt_key": str(uuid.uuid4()),
+        "batch_no": batch.batch_no,
+        "message": "approve",
+        "gate": "compliance",
+        "digest": bytes.fromhex(PLAN_DIGEST),
+        "statement": text,
+        "signature": KIM.sign(text),
+        "counted": True,
+        "reason_code": "counted",
+        "reason": "",
+        "approver": KIM.name,
+    }
+    with desk.database.transaction() as connection:
+        connection.execute(insert(attempts).values({**row, **columns}))
+
+
+FILED: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "where it belongs": ({}, [KIM.name]),
+    "as refused": ({"counted": False}, []),
+    "under another gate": ({"gate": "issuance"}, []),
+    "under another digest": ({"digest": bytes.fromhex(OTHER_DIGEST)}, []),
+    "without its statement": ({"statement": None}, []),
+    "without its signature": ({"signature": None}, []),
+}
+
+
+@pytest.mark.parametrize("case", FILED)
+def test_row_counts_where_it_is_filed_and_signed(desk: Desk, case: str) -> None:
+    """A statement fills a seat only where its row and its text agree; a broken row stops nobody."""
+    columns, approved_by = FILED[case]
+    batch = with_open_gate(desk)
+    _file(desk, batch, **columns)
+    assert _stands(desk, batch).approved_by == approved_by
+    answer = desk.activities.record_attempt(attempt(batch, LEE))
+    assert answer.standing is not None
+    assert answer.standing.approved_by == [*approved_by, LEE.name]
+
+
+def test_row_moved_to_another_batch_counts_at_neither(desk: Desk) -> None:
+    """A batch counts its own rows, and a text of another batch is nothing to it."""
+    batch, other = with_open_gate(desk), with_open_gate(desk)
+    _file(desk, batch, batch_no=other.batch_no)
+    assert (_stands(desk, batch).approved_by, _stands(desk, other).approved_by) == ([], [])
+
+
+def test_statement_that_came_too_early_stays_refused(desk: Desk) -> None:
+    """What was refused in its time does not count once its gate is open."""
+    batch = planned_batch(desk.database)
+    assert refusal(desk, attempt(batch, LEE)) == "gate_not_open"
+    assert desk.activities.open_gate(open_step(batch)).approved_by == []
+    assert _stands(desk, batch).approved_by == []
+
+
+def test_gate_stands_over_its_own_digest_alone(desk: Desk) -> None:
+    """A gate of the same name that was opened over another digest is another gate."""
+    batch = with_open_gate(desk)
+    for signer in (LEE, KIM):
+        desk.activities.record_attempt(attempt(batch, signer))
+    assert _stands(desk, batch).satisfied
+    other = _stands(desk, batch, OTHER_DIGEST)
+    assert (other.digest, other.satisfied, other.approved_by) == (OTHER_DIGEST, False, [])
