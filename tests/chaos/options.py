@@ -9,6 +9,7 @@ from typing import Final
 KILLS: Final = 100
 SUBJECTS: Final = 20_000
 OTHERS_SHARE: Final = 0.4
+ANSWERS: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,7 @@ class Options:
     kills: int
     others: int
     subjects: int
+    answers: int
     json: Path | None = None
 
     @property
@@ -26,7 +28,7 @@ class Options:
         """The command that runs the same again."""
         return (
             f"python -m tests.chaos --seed {self.seed} --kills {self.kills} --others {self.others}"
-            f" --subjects {self.subjects}"
+            f" --subjects {self.subjects} --answers {self.answers}"
         )
 
 
@@ -39,6 +41,9 @@ def parse(arguments: list[str] | None) -> Options:
         "--others", type=int, help=f"other faults in all (default {OTHERS_SHARE} of the kills)"
     )
     parser.add_argument("--subjects", type=int, default=SUBJECTS, help="size of the first batch")
+    parser.add_argument(
+        "--answers", type=int, default=ANSWERS, help=f"kills in the moment of an answer (default {ANSWERS})"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there too")
     given = parser.parse_args(arguments)
     return Options(
@@ -46,5 +51,6 @@ def parse(arguments: list[str] | None) -> Options:
         kills=given.kills,
         others=round(given.kills * OTHERS_SHARE) if given.others is None else given.others,
         subjects=given.subjects,
+        answers=given.answers,
         json=given.json,
     )

@@ -8,6 +8,7 @@ from typing import Final
 from infra.demo.people import write_people
 from infra.devstack import Stack
 from tests.chaos.afterwards import look_back
+from tests.chaos.answered import keep_answers
 from tests.chaos.faults.kinds import Recovery
 from tests.chaos.faults.plan import plan_storm
 from tests.chaos.faults.storm import Storm
@@ -40,6 +41,9 @@ async def besiege(
             while len(outcome.batches) < BATCHES_MAX and (storm.left or not outcome.batches):
                 await _one_batch(world, storm, options, told, outcome)
             await look_back(world, outcome, told)
+            told(f"{options.answers:,} answers: killing who keeps them")
+            lost = await keep_answers(world.office, options.answers, told)
+            outcome.note("every answer was kept", lost)
         finally:
             outcome.seconds = time.monotonic() - began
         if storm.left:
