@@ -2,9 +2,13 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 from zipfile import ZipFile
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
 from infra.demo.cast import COMPLIANCE, REQUESTER
 from tests.integration.batch.after import (
@@ -80,6 +84,27 @@ async def test_terminated_batch_is_undone_by_the_sweeper(office: Office) -> None
     assert [office.fence(batch) for batch in (early, late)] == [2, 2]
     again = await (await office.start(requests[early])).result()
     assert (again["outcome"], again["counts"]) == (before["outcome"], before["counts"])
+
+
+async def test_batch_whose_time_ran_out_is_undone_by_the_sweeper(office: Office) -> None:
+    """A start may set a limit to the whole execution; no code of the batch runs after it either."""
+    batch = office.new_id("timed")
+    await office.client.start_workflow(
+        "ProvisionBatch",
+        office.request(batch, **ALL_GATES),
+        id=batch,
+        task_queue=QUEUE,
+        execution_timeout=timedelta(seconds=5),
+    )
+    await office.pass_gates(batch, "compliance", "issuance")
+    await office.at_gate(batch, "wave/1")
+    with pytest.raises(WorkflowFailureError):
+        await office.handle(batch).result()
+    assert (await office.handle(batch).describe()).status is WorkflowExecutionStatus.TIMED_OUT
+    await sweep(office)
+    status = await undone(office, batch)
+    assert (status["outcome"], status["cause"]) == ("aborted", "terminated")
+    assert (office.states(batch), office.accounts(batch)) == ({"revoked": 5}, ["burned"])
 
 
 async def test_command_line_tells_of_a_terminated_batch(office: Office) -> None:
