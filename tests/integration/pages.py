@@ -50,6 +50,11 @@ class Pages:
         """The plan's digest as it stands."""
         return digest(self.parts[layout.PLAN]) if layout.PLAN in self.parts else ""
 
+    @property
+    def chain(self) -> str:
+        """The batch's own audit chain."""
+        return f"batch/{self.request['batch_id']}"
+
     def evidence_digest(self, tranche: int = 0) -> str:
         """The digest of a tranche's evidence as it stands."""
         return digest(self.parts[layout.EVIDENCE[tranche]])
@@ -65,10 +70,15 @@ class Pages:
     def attempt(self, gate: str, *, counted: bool = True, decision: str = "") -> Row:
         """The first attempt on a gate."""
         for row in self.rows(layout.APPROVALS, counted=counted):
-            said = json.loads(row["statement"])
-            if said["gate"] == gate and decision in ("", said["decision"]):
+            if self.said(row)["gate"] == gate and decision in ("", self.said(row)["decision"]):
                 return row
         raise LookupError(gate)
+
+    @staticmethod
+    def said(attempt: Row) -> Row:
+        """What an attempt's statement says."""
+        said: Row = json.loads(attempt["statement"])
+        return said
 
     def entries(self, kind: str, **where: Any) -> list[Row]:
         """The log's entries of a kind whose body holds this; each with its `body`."""
@@ -90,7 +100,7 @@ class Pages:
         """Whose key an attempt was signed with."""
         if row["reason_code"] == "unknown_key":
             return self.office.stranger
-        return self.signer(json.loads(row["statement"])["approver"])
+        return self.signer(self.said(row)["approver"])
 
     def slice_signature(self, row: Row) -> str:
         """Custody's signature on a slice."""

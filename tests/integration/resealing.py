@@ -48,7 +48,7 @@ class Dossier(Pages):
             office=self.office,
             parts=copy.deepcopy(self.parts),
             subjects=copy.deepcopy(self.subjects),
-            was=self.was,
+            was=copy.deepcopy(self.was),
         )
 
     def follow(self, old: str, new: str) -> None:
@@ -69,6 +69,11 @@ class Dossier(Pages):
         assert gone
         self.parts[layout.AUDIT] = [row for row in self.parts[layout.AUDIT] if row not in gone]
 
+    def forget_chain(self, chain: str) -> None:
+        """Takes a whole shard's chain out of the log, and its end out of the batch's own."""
+        self.untell("shard.closed", chain=chain)
+        self.parts[layout.AUDIT] = [row for row in self.parts[layout.AUDIT] if row["chain"] != chain]
+
     def tell(self, kind: str, *, before: str = "batch.ended", **body: Any) -> None:
         """Puts an entry into the batch's own chain, ahead of the first one of a kind."""
         log, at = self.parts[layout.AUDIT], self.entries(before)[0]
@@ -76,8 +81,8 @@ class Dossier(Pages):
 
     def state(self, row: Row, *, by: Signer | None = None, **changes: Any) -> None:
         """Changes what an attempt's statement says and has it signed; the log follows."""
-        said = {**json.loads(row["statement"]), **changes}
-        self.restate(row, canonical_text(said), by=by or self.signer(said["approver"]))
+        said = {**self.said(row), **changes}
+        self.restate(row, canonical_text(said), by=by or self.signer_of(row))
 
     def restate(self, row: Row, statement: str, *, by: Signer) -> None:
         """Gives an attempt another text, signed by somebody."""
@@ -102,6 +107,7 @@ class Dossier(Pages):
         row = {**like, "attempt_key": key, "counted": True, "reason_code": "counted"}
         attempts.insert(attempts.index(like) + 1, row)
         self.state(row, by=by, approver=by.name, nonce=f"nonce-{key}", **changes)
+        self.was[layout.APPROVALS].append(dict(row))
         return row
 
     def reroot_subjects(self) -> None:

@@ -1,9 +1,10 @@
-"""The bundle that forgeries start from is whole, and what a forger follows through agrees with itself."""
+"""Bundles that forgeries start from are whole, and what a forger follows through agrees with itself."""
 
 from pathlib import Path
 
 import pytest
 
+from tests.integration import other_ends
 from tests.integration.forgeries import Forgery, failures, report_on, second_verdict
 from tests.integration.resealing import Dossier, Edit
 
@@ -25,12 +26,22 @@ def _another_reason(made: Dossier) -> None:
     made.state(made.attempt("issuance"), reason="Looked twice.")
 
 
+def _an_erased_subject(made: Dossier) -> None:
+    made.subjects[2] |= {"row": None, "salt": None, "verdict_detail": None}
+
+
 FOLLOWED: dict[str, Edit] = {
     "nothing": lambda _: None,
     "another request": _another_request,
     "another row": _another_row,
     "another policy": _another_policy,
     "another reason": _another_reason,
+    "an erased subject": _an_erased_subject,
+    "ended at the door": other_ends.ended_at_the_door,
+    "refused by the policy": other_ends.refused_by_policy,
+    "rejected": other_ends.rejected,
+    "of an unsigned request": other_ends.of_an_unsigned_request,
+    "without a late tranche": other_ends.without_a_late_tranche,
 }
 
 
