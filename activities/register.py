@@ -24,23 +24,23 @@ from activities.contracts.batches import (
 )
 from activities.contracts.request import BatchRequest, parse_request
 from activities.contracts.shapes import BatchStep, Undone, batch_chain, tenant_chain
-from activities.failures import ConflictError, InvalidRequestError, StaleFenceError
+from activities.failures import (
+    ConflictError,
+    InvalidRequestError,
+    ServiceUnavailableError,
+    StaleFenceError,
+)
 from activities.store import audit
 from activities.store.database import Database
 from activities.store.locks import lock
-from activities.store.tables import audit_heads, batches
+from activities.store.tables import audit_heads, batches, keyring_accounts, wallets
 
-_OUTCOMES = {
-    "refused",
-    "rejected",
-    "expired",
-    "aborted",
-    "rolled_back",
-    "completed",
-    "completed_with_exceptions",
-    "failed",
-    "cancelled",
-}
+_WHOLE = {"completed", "completed_with_exceptions"}
+_EARLY = {"refused", "rejected", "expired", "aborted", "rolled_back", "failed", "cancelled"}
+
+CUSTODYS_UNDOING = "custody's undoing"
+ACTIVATIONS_UNDOING = "activation's undoing"
+"""What an early end waits for, in `status`, while wallets or accounts are left that can be used."""
 
 
 class BatchRegisterActivities(BatchRegister):
@@ -107,10 +107,12 @@ class BatchRegisterActivities(BatchRegister):
     def finish_batch(self, step: FinishBatch) -> FinishedBatch:
         """Records the end of the batch, chains its shards' heads to it and its head to the tenant's.
 
-        Raises: StaleFenceError, InvalidRequestError.
+        Whoever said that all is undone, an early end is believed by what stands in the store alone.
+
+        Raises: StaleFenceError, InvalidRequestError, ServiceUnavailableError naming the undoing not done.
         """
         outcome = step.result.get("outcome")
-        if not isinstance(outcome, str) or outcome not in _OUTCOMES:
+        if not isinstance(outcome, str) or outcome not in _WHOLE | _EARLY:
             raise InvalidRequestError("the result names no outcome")
         with self._database.transaction() as connection:
             row = _hold_alone(connection, step.batch_id)
@@ -118,6 +120,8 @@ class BatchRegisterActivities(BatchRegister):
                 is_same = canonical(row.result) == canonical(step.result)
                 return FinishedBatch(recorded_result=None if is_same else row.result)
             _require_fence(row, step.fence)
+            if outcome in _EARLY:
+                _require_undone(connection, row.batch_no)
             _chain_shards(connection, step.batch_id)
             _end(connection, row, outcome, step.result)
         return FinishedBatch()
@@ -200,6 +204,21 @@ def _hold_alone(connection: Connection, batch_id: str) -> Row[Any]:
 def _require_fence(row: Row[Any], fence: int) -> None:
     if row.fence != fence:
         raise StaleFenceError("the batch's fence was raised since this step was scheduled")
+
+
+def _require_undone(connection: Connection, batch_no: int) -> None:
+    """Wallets are revoked or frozen, and accounts burned unless they hold frozen ones."""
+    own = select(wallets.c.state).where(wallets.c.batch_no == batch_no).distinct()
+    states = set(connection.execute(own).scalars())
+    if "active" in states:
+        raise ServiceUnavailableError(ACTIVATIONS_UNDOING)
+    unburned = connection.execute(
+        select(keyring_accounts.c.account).where(
+            keyring_accounts.c.batch_no == batch_no, keyring_accounts.c.burned_at.is_(None)
+        )
+    ).first()
+    if states & {"derived", "ready"} or (unburned is not None and "frozen" not in states):
+        raise ServiceUnavailableError(CUSTODYS_UNDOING)
 
 
 def _left_for(connection: Connection, batch_id: str) -> str:

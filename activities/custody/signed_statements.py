@@ -65,7 +65,11 @@ def signed_statements(
 
 
 def _ends(connection: Connection, *, batch_no: int, gate: str, digests: Sequence[str]) -> dict[str, datetime]:
-    """When each gate closed or expired, or its hold was settled; one that is still open has no end yet."""
+    """When each gate closed or expired, or its hold was settled; one that is still open has no end yet.
+
+    The database dates an opening, a closing and a settling; an expiry is whatever whoever opened the gate
+    wrote, so it ends nothing before that.
+    """
     raw = [bytes.fromhex(digest) for digest in digests]
     if gate == HOLD:
         settled = connection.execute(
@@ -80,6 +84,8 @@ def _ends(connection: Connection, *, batch_no: int, gate: str, digests: Sequence
     if any(row.outcome not in {None, "approved"} for row in opened):
         raise PolicyViolationError("custody makes no key for this batch: a gate ended otherwise", gate)
     return {
-        bytes(row.digest).hex(): min(moment for moment in (row.closed_at, row.expires_at) if moment)
+        bytes(row.digest).hex(): min(
+            moment for moment in (row.closed_at, max(row.expires_at, row.opened_at)) if moment
+        )
         for row in opened
     }

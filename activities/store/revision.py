@@ -5,7 +5,7 @@ The schema goes forward before the workers and back after them, so that a build 
 
 from sqlalchemy import Connection, text
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest revision of `infra.migrations`, which not every process has installed."""
 
 

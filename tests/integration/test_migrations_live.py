@@ -89,9 +89,9 @@ async def test_running_batch_does_not_notice_migrations(office: Office) -> None:
 
 @contextmanager
 def read_in_progress(url: str) -> Iterator[None]:
-    """A transaction that has looked at the attempts and is not done yet, as a long slice may be."""
+    """A transaction that has looked at the gates and is not done yet, as a long slice may be."""
     with psycopg.connect(url) as reading:
-        reading.execute("SELECT count(*) FROM attempts")
+        reading.execute("SELECT count(*) FROM gates")
         yield
         reading.rollback()
 
@@ -99,14 +99,14 @@ def read_in_progress(url: str) -> Iterator[None]:
 def test_migration_does_not_block_those_who_come_after_it(databases: Databases) -> None:
     """While a long step keeps a table, a migration waits in short turns, so that others go on meanwhile."""
     url = databases.url(OWNER)
-    waits = "SELECT count(*) FROM pg_locks WHERE relation = 'attempts'::regclass AND NOT granted"
+    waits = "SELECT count(*) FROM pg_locks WHERE relation = 'gates'::regclass AND NOT granted"
     with ThreadPoolExecutor() as pool, psycopg.connect(url, autocommit=True) as other:
         with read_in_progress(url):
             migrating = pool.submit(downgrade, url, BEFORE)
             eventually(lambda: other.execute(waits).fetchone() != (0,), 10, what="a migration that waits")
             other.execute(f"SET lock_timeout = '{3 * LOCK_SECONDS:.0f}s'")
             began = time.monotonic()
-            other.execute("SELECT count(*) FROM attempts")
+            other.execute("SELECT count(*) FROM gates")
             assert time.monotonic() - began < 3 * LOCK_SECONDS
             assert not migrating.done()
         migrating.result(timeout=20)

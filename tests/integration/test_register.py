@@ -16,12 +16,18 @@ from activities.contracts.batches import (
     RecalledBatch,
 )
 from activities.contracts.shapes import BatchStep, Undone, batch_chain, shard_chain, tenant_chain
-from activities.failures import ConflictError, InvalidRequestError, StaleFenceError
+from activities.custody import keyrings
+from activities.failures import (
+    ConflictError,
+    InvalidRequestError,
+    ServiceUnavailableError,
+    StaleFenceError,
+)
 from activities.register import BatchRegisterActivities
 from activities.store import audit
 from activities.store.database import hold_fence
 from tests.integration.store_fixtures import Databases
-from tests.integration.store_rows import new_id, run
+from tests.integration.store_rows import a_batch, new_id, run, some_wallets
 from tests.requests import a_request
 
 
@@ -247,6 +253,86 @@ def test_end_is_recorded_once_and_chained_to_the_tenant(
     ]
     row = run(databases.owner, "SELECT outcome, ended_at FROM batches WHERE batch_id = :id", id=batch_id)[0]
     assert (row.outcome, row.ended_at is None) == ("completed", False)
+
+
+MOVE = "UPDATE wallets SET state = :state WHERE batch_no = :no AND ordinal = :ordinal"
+ACTIVATE = MOVE.replace(":state", ":state, wave = 1, activated_at = clock_timestamp()")
+
+EARLY = ["refused", "rejected", "expired", "aborted", "rolled_back", "failed", "cancelled"]
+
+LEFT = {
+    "derived": (["derived"], "custody's undoing"),
+    "ready": (["ready"], "custody's undoing"),
+    "some frozen, some ready": (["frozen", "ready"], "custody's undoing"),
+    "active": (["active"], "activation's undoing"),
+    "some frozen, some active": (["frozen", "active"], "activation's undoing"),
+    "an account nobody burned": (["revoked"], "custody's undoing"),
+    "an account without a wallet": ([], "custody's undoing"),
+}
+
+
+@pytest.mark.parametrize("left", LEFT)
+def test_early_end_waits_for_what_is_not_undone(
+    databases: Databases, register: BatchRegisterActivities, left: str
+) -> None:
+    """Whoever said that all is undone: the store tells what is left, and the end says what it waits for."""
+    states, waits_for = LEFT[left]
+    batch_id = with_wallets(databases, states)
+    with pytest.raises(ServiceUnavailableError) as caught:
+        register.finish_batch(ending(batch_id, "aborted"))
+    assert (caught.value.details, caught.value.non_retryable) == ((waits_for,), False)
+    assert kinds(databases, batch_chain(batch_id)) == ["batch.claimed"]
+
+
+@pytest.mark.parametrize("outcome", EARLY)
+def test_no_early_end_leaves_a_wallet_in_use(
+    databases: Databases, register: BatchRegisterActivities, outcome: str
+) -> None:
+    """By whatever name; once custody has revoked and burned, the same step ends the batch."""
+    batch_id = with_wallets(databases, ["ready"])
+    with pytest.raises(ServiceUnavailableError):
+        register.finish_batch(ending(batch_id, outcome))
+    with databases.custody.transaction() as connection:
+        keyrings.revoke(connection, hold_fence(connection, batch_id=batch_id, fence=1))
+    assert register.finish_batch(ending(batch_id, outcome)) == FinishedBatch()
+
+
+def test_frozen_wallets_keep_their_account(databases: Databases, register: BatchRegisterActivities) -> None:
+    """A roll-back ends with active wallets frozen, whose key is kept."""
+    batch_id = with_wallets(databases, ["frozen", "revoked"])
+    assert register.finish_batch(ending(batch_id, "rolled_back")) == FinishedBatch()
+
+
+@pytest.mark.parametrize("outcome", ["completed", "completed_with_exceptions"])
+def test_whole_end_leaves_wallets_as_they_are(
+    databases: Databases, register: BatchRegisterActivities, outcome: str
+) -> None:
+    """Active ones are what was asked for, and a withheld subject's stay ready."""
+    batch_id = with_wallets(databases, ["active", "ready"])
+    assert register.finish_batch(ending(batch_id, outcome)) == FinishedBatch()
+
+
+def with_wallets(databases: Databases, states: list[str]) -> str:
+    """A batch with an account, and a wallet in each state."""
+    batch_id, batch_no = a_batch(databases)
+    some_wallets(databases, batch_no, count=len(states))
+    for ordinal, state in enumerate(states):
+        move_wallet(databases, batch_no, ordinal, state)
+    return batch_id
+
+
+def move_wallet(databases: Databases, batch_no: int, ordinal: int, state: str) -> None:
+    """Takes one wallet to a state by the ways that are open."""
+    ways = {"derived": [], "active": ["ready", "active"], "frozen": ["ready", "active", "frozen"]}
+    for step in ways.get(state, [state]):
+        is_custodys = step in ("ready", "revoked")
+        run(
+            databases.custody if is_custodys else databases.provisioning,
+            ACTIVATE if step == "active" else MOVE,
+            state=step,
+            no=batch_no,
+            ordinal=ordinal,
+        )
 
 
 def test_another_end_is_answered_with_the_first(register: BatchRegisterActivities) -> None:

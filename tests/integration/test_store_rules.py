@@ -7,7 +7,7 @@ import pytest
 from activities.failures import AccessDeniedError, IntegrityError
 from activities.store.database import Database
 from tests.integration.store_fixtures import Databases
-from tests.integration.store_rows import DIGEST, a_batch, run, run_all, some_wallets
+from tests.integration.store_rows import DIGEST, a_batch, on, run, run_all, some_wallets
 
 FINAL = "WW002"
 FOREIGN_KEY = "23503"
@@ -15,6 +15,14 @@ FOREIGN_KEY = "23503"
 MOVE = "UPDATE wallets SET state = :state WHERE batch_no = :no"
 ACTIVATE = (
     "UPDATE wallets SET state = :state, wave = 1, activated_at = clock_timestamp() WHERE batch_no = :no"
+)
+
+END = (
+    "UPDATE batches SET outcome = :outcome, result = '{}', ended_at = clock_timestamp() WHERE batch_no = :no"
+)
+OPEN_GATE = (
+    "INSERT INTO gates (batch_no, gate, digest, terms, expires_at, opened_at)"
+    " VALUES (:no, 'compliance', :digest, '{}', clock_timestamp(), clock_timestamp())"
 )
 
 
@@ -174,27 +182,79 @@ def test_even_the_owner_cannot_rewrite_what_is_recorded(databases: Databases, st
 def test_ended_batch_is_final(databases: Databases) -> None:
     """Outcome, result, end and fence are set once."""
     _, batch_no = a_batch(databases)
-    end = (
-        "UPDATE batches SET outcome = 'aborted', result = '{}', ended_at = clock_timestamp()"
-        " WHERE batch_no = :no"
-    )
-    run(databases.provisioning, end, no=batch_no)
-    refused(databases.provisioning, end, no=batch_no)
+    run(databases.provisioning, END, outcome="aborted", no=batch_no)
+    refused(databases.provisioning, END, outcome="aborted", no=batch_no)
     change = "UPDATE batches SET {} WHERE batch_no = :no"
     for what in ("outcome = NULL, ended_at = NULL", "result = NULL", "fence = fence + 1"):
         refused(databases.provisioning, change.format(what), no=batch_no)
 
 
+@pytest.mark.parametrize("outcome", ["aborted", "rolled_back", "cancelled"])
+@pytest.mark.parametrize("state", ["derived", "ready", "active", "revoked"])
+def test_no_role_ends_a_batch_early_that_is_not_undone(
+    databases: Databases, state: str, outcome: str
+) -> None:
+    """Wallets that can be used, or an account that is not burned, keep a batch from an early end."""
+    batch_no = wallets_in(databases, state)
+    for database in (databases.provisioning, databases.owner):
+        refused(database, END, outcome=outcome, no=batch_no)
+
+
+@pytest.mark.parametrize(("state", "outcome"), [("frozen", "rolled_back"), ("active", "completed")])
+def test_ends_that_fit_are_taken(databases: Databases, state: str, outcome: str) -> None:
+    """After a roll-back what was active is frozen; a completed batch's wallets are active."""
+    run(databases.provisioning, END, outcome=outcome, no=wallets_in(databases, state))
+
+
+MOMENTS = {
+    "opened": "INSERT INTO gates (batch_no, gate, digest, terms, expires_at, opened_at)"
+    " VALUES (:no, 'issuance', :digest, '{}', clock_timestamp() + interval '1 hour', @AT)",
+    "opened closed": "INSERT INTO gates (batch_no, gate, digest, terms, expires_at, outcome, closed_at)"
+    " VALUES (:no, 'issuance', :digest, '{}', clock_timestamp() + interval '1 hour', 'approved', @AT)",
+    "closed": "UPDATE gates SET outcome = 'approved', closed_at = @AT"
+    " WHERE batch_no = :no AND gate = 'compliance' AND digest = :digest",
+    "settled": "INSERT INTO adjudications (batch_no, ordinal, hold_digest, decision, decided_at)"
+    " VALUES (:no, 0, :digest, 'clear', @AT)",
+    "received": "INSERT INTO attempts"
+    " (attempt_key, batch_no, message, counted, reason_code, reason, digest, received_at)"
+    " VALUES (gen_random_uuid(), :no, 'pause', false, 'x', 'x', :digest, @AT)",
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_moments_are_those_of_their_recording(databases: Databases, moment: str) -> None:
+    """Nobody dates a gate's opening or end, a settled hold or an attempt back or ahead by over a minute."""
+    _, batch_no = a_batch(databases)
+    run(databases.provisioning, OPEN_GATE, no=batch_no, digest=DIGEST)
+    role, write = databases.provisioning, MOMENTS[moment]
+    for off in ("- interval '70 s'", "+ interval '70 s'", "- interval '9 days'"):
+        refused(role, write.replace("@AT", f"clock_timestamp() {off}"), no=batch_no, digest=DIGEST)
+    for never in ("'-infinity'", "'infinity'"):
+        with pytest.raises(IntegrityError):
+            run(role, write.replace("@AT", never), no=batch_no, digest=DIGEST)
+    run(role, write.replace("@AT", "clock_timestamp() - interval '50 s'"), no=batch_no, digest=DIGEST)
+
+
+def test_gate_that_waited_for_days_is_closed(databases: Databases) -> None:
+    """Closing looks at the closing alone: when the gate was opened stands as it stood."""
+    _, batch_no = a_batch(databases)
+    with databases.owner.transaction() as connection:
+        connection.exec_driver_sql("ALTER TABLE gates DISABLE TRIGGER USER")
+        days_ago = OPEN_GATE.replace("clock_timestamp()", "clock_timestamp() - interval '9 days'")
+        on(connection, days_ago, no=batch_no, digest=DIGEST)
+        connection.exec_driver_sql("ALTER TABLE gates ENABLE TRIGGER USER")
+    close = MOMENTS["closed"].replace("@AT", "clock_timestamp()")
+    run(databases.provisioning, close, no=batch_no, digest=DIGEST)
+    (gate,) = run(
+        databases.owner, "SELECT closed_at - opened_at AS open FROM gates WHERE batch_no = :no", no=batch_no
+    )
+    assert gate.open.days == 9
+
+
 def test_gate_outcome_is_set_once(databases: Databases) -> None:
     """A closed gate stays as it was closed."""
     _, batch_no = a_batch(databases)
-    run(
-        databases.provisioning,
-        "INSERT INTO gates (batch_no, gate, digest, terms, expires_at)"
-        " VALUES (:no, 'compliance', :digest, '{}', clock_timestamp())",
-        no=batch_no,
-        digest=DIGEST,
-    )
+    run(databases.provisioning, OPEN_GATE, no=batch_no, digest=DIGEST)
     close = "UPDATE gates SET outcome = :outcome, closed_at = clock_timestamp() WHERE batch_no = :no"
     run(databases.provisioning, close, outcome="rejected", no=batch_no)
     refused(databases.provisioning, close, outcome="approved", no=batch_no)

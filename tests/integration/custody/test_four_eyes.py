@@ -176,6 +176,15 @@ def test_late_rejection_is_late(batch: AskedBatch, custody: CustodyActivities) -
     assert _recorded(batch) == []
 
 
+def test_expiry_before_the_opening_hides_no_rejection(batch: AskedBatch, custody: CustodyActivities) -> None:
+    """A gate row that comes late and says that it expired before takes nothing from what came before it."""
+    batch.sign_gates()
+    _row(batch, batch.room.ana, says="reject", counted=False, reason_code="gate_not_open")
+    _gate(batch, hours=-0.01)
+    refuses_keyring(custody, batch, "gate compliance")
+    assert _recorded(batch) == REFUSED_KEYRING
+
+
 def test_statement_with_escaped_letters_counts_all_the_same(
     batch: AskedBatch, custody: CustodyActivities
 ) -> None:
@@ -205,9 +214,9 @@ def test_end_of_another_gate_or_batch_is_not_this_ones(
                 ordinal=HELD_LATE,
                 hold_digest=bytes.fromhex(batch.hold_digest(HELD_EARLY)),
                 decision="clear",
-                decided_at=datetime(2020, 1, 1, tzinfo=UTC),
             )
         )
+    other.tamper("adjudications", f"decided_at = '2020-01-01' WHERE ordinal = {HELD_LATE}")
     custody.open_keyring(batch.tranche_step())
     assert custody.derive_slice(batch.slice_step()).row_count > 0
 
