@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
-from activities.canonical import canonical
+from activities.contracts.shapes import MAIN_TRANCHE
 from activities.digests import head_message
 from activities.evidence import layout
 from activities.evidence.attested import signed_by_one
@@ -83,12 +83,10 @@ def check_chains(facts: BundleFacts, found: AuditFacts) -> str:
 def check_heads(facts: BundleFacts, found: AuditFacts) -> str:
     """The last attestation must be of the chain's last entry, and all must be signed."""
     require(facts.heads, "no head of the batch's audit chain is attested")
-    for head in facts.heads:
-        _require_head_shape(facts, head.message)
-    seqs = [int((loose_json(head.message) or {}).get("seq") or 0) for head in facts.heads]
-    require(all(a < b for a, b in pairwise(seqs)), "the attested heads are not in their order")
-    last = loose_json(facts.heads[-1].message) or {}
-    at_end = (last.get("seq"), last.get("head")) == found.ends.get(facts.batch_chain)
+    said = [_said_of(facts, head) for head in facts.heads]
+    rising = all(a["seq"] < b["seq"] for a, b in pairwise(said))
+    require(rising, "the attested heads are not in their order")
+    at_end = (said[-1]["seq"], said[-1]["head"]) == found.ends[facts.batch_chain]
     require(at_end, "the audit chain does not end at its attested head")
     made_at = found.entries[-1].recorded_at
     require(facts.table.made_at == made_at, "made_at is not the time of the attested entry")
@@ -104,8 +102,7 @@ def check_kept(facts: BundleFacts, found: AuditFacts, kept: Sequence[HeadRow]) -
     """Heads that the auditor kept from before stand in this log: it was neither cut off nor forked since."""
     held = {entry.seq: entry.hash for entry in found.entries}
     for head in kept:
-        _require_head_shape(facts, head.message)
-        said = loose_json(head.message) or {}
+        said = _said_of(facts, head)
         require(said["seq"] in held, "the audit log ends before a head that was kept from before")
         require(
             held[said["seq"]] == said["head"], "the audit log is another than a kept head was signed over"
@@ -178,13 +175,10 @@ def check_histories(facts: BundleFacts) -> str:
     return f"{events} events of {len(workflows)} workflows (not attested)"
 
 
-def _attested_hashes(facts: BundleFacts) -> dict[tuple[str, int], str]:
+def _attested_hashes(facts: BundleFacts) -> dict[tuple[Any, Any], Any]:
     """Hashes that entries must have, from attestations; chained shard heads join while reading."""
-    expected: dict[tuple[str, int], str] = {}
-    for head in facts.heads:
-        said = loose_json(head.message) or {}
-        expected[(str(said.get("chain")), int(said.get("seq") or 0))] = str(said.get("head"))
-    return expected
+    said = [loose_json(head.message) or {} for head in facts.heads]
+    return {(one.get("chain"), one.get("seq")): one.get("head") for one in said}
 
 
 def _gather(
@@ -192,7 +186,7 @@ def _gather(
     found: AuditFacts,
     row: AuditRow,
     body: dict[str, Any],
-    expected: dict[tuple[str, int], str],
+    expected: dict[tuple[Any, Any], Any],
 ) -> None:
     kind = body["kind"]
     if row.chain == facts.batch_chain:
@@ -200,13 +194,13 @@ def _gather(
         found.entries.append(entry)
     if kind == "shard.closed":
         require(row.chain == facts.batch_chain, "a head is chained outside the batch's own chain")
-        expected[(str(body.get("chain")), int(body.get("seq") or 0))] = str(body.get("head"))
+        expected[body.get("chain"), body.get("seq")] = body.get("head")
     if kind == "range.verified":
-        of_range = (int(body.get("tranche") or 0), int(body.get("slice_index") or 0))
+        of_range = (body.get("tranche"), body.get("slice_index"))
         require(of_range not in found.verified, "a range was verified twice in the audit log")
         found.verified[of_range] = body
     if kind == "slice.outcome":
-        key = (str(body.get("stage")), int(body.get("tranche") or 0), int(body.get("slice_index") or 0))
+        key = (body.get("stage"), body.get("tranche", MAIN_TRANCHE), body.get("slice_index"))
         require(key not in found.outcomes, "a slice has two outcomes in the audit log")
         found.outcomes[key] = body
 
@@ -217,18 +211,15 @@ def _end_chain(found: AuditFacts, chain: _Chain) -> None:
 
 
 def _require_shards_closed(found: AuditFacts, own: str) -> None:
-    closed: dict[str, tuple[int, str]] = {}
-    for entry in found.of_kind("shard.closed"):
-        closed[str(entry.facts.get("chain"))] = (
-            int(entry.facts.get("seq") or 0),
-            str(entry.facts.get("head")),
-        )
+    told = [entry.facts for entry in found.of_kind("shard.closed")]
+    closed = {said.get("chain"): (said.get("seq"), said.get("head")) for said in told}
     shards = {name: end for name, end in found.ends.items() if name != own}
     require(closed == shards, "the shard chains do not end at the heads chained into the batch's chain")
 
 
-def _require_head_shape(facts: BundleFacts, message: str) -> None:
-    said = loose_json(message) or {}
+def _said_of(facts: BundleFacts, head: HeadRow) -> dict[str, Any]:
+    """What an attestation says: exactly what custody signs of this batch's chain."""
+    said = loose_json(head.message) or {}
     expected = head_message(
         deployment=facts.table.deployment,
         batch_id=facts.table.batch_id,
@@ -236,8 +227,8 @@ def _require_head_shape(facts: BundleFacts, message: str) -> None:
         seq=int(said.get("seq") or 0),
         head=str(said.get("head")),
     )
-    require(expected == message.encode(), "an attestation is not about this batch's audit chain")
-    require(canonical(said) == expected, "an attestation is not canonical")
+    require(expected == head.message.encode(), "an attestation is not about this batch's audit chain")
+    return said
 
 
 def _require_verified(row: SliceRow, said: Mapping[str, Any]) -> None:
@@ -250,10 +241,10 @@ def _require_verified(row: SliceRow, said: Mapping[str, Any]) -> None:
 
 
 def _require_told(row: SliceRow, found: AuditFacts) -> None:
-    said = found.outcomes.get((row.stage, row.tranche, row.slice_index))
-    require(said is not None, "the audit log does not tell of a slice")
+    said = found.outcomes.get((row.stage, row.tranche, row.slice_index), {})
+    require(said, "the audit log does not tell of a slice")
     own = {"root": row.root, "row_count": row.row_count, "counts": row.counts}
     # Where the audit log names the range as well, it must be the same.
-    own |= {name: getattr(row, name) for name in ("first_position", "length") if said and name in said}
-    same = said is not None and all(said.get(name) == value for name, value in own.items())
+    own |= {name: getattr(row, name) for name in ("first_position", "length") if name in said}
+    same = all(said.get(name) == value for name, value in own.items())
     require(same, "a slice differs from its outcome in the audit log")

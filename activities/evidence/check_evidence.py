@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 from activities.contracts.shapes import LATE_TRANCHE, MAIN_TRANCHE
 from activities.digests import adjudication_root, withholding_root
@@ -11,6 +11,9 @@ from activities.evidence.check_plan import check_verdict_root, readable_policy
 from activities.evidence.facts import AuditFacts, BundleFacts
 from activities.evidence.report import CheckSkippedError, require
 from activities.evidence.rows import AdjudicationRow
+
+COMPLETED: Final = frozenset({"completed", "completed_with_exceptions"})
+"""Outcomes under which everybody eligible has wallets."""
 
 
 def check_evidence(facts: BundleFacts, found: AuditFacts) -> str:
@@ -21,7 +24,9 @@ def check_evidence(facts: BundleFacts, found: AuditFacts) -> str:
     }
     require(sealed == set(facts.evidence_digests.items()), "the evidence differs from what was sealed")
     if not facts.evidence:
-        require(not facts.stage("derive"), "addresses were derived without evidence")
+        derived = any(row.stage == "derive" for row in facts.slices)
+        require(not derived, "addresses were derived without evidence")
+        require(facts.table.outcome not in COMPLETED, "the batch is completed without evidence")
         raise CheckSkippedError("the batch ended before its evidence was sealed")
     require(MAIN_TRANCHE in facts.evidence, "the late tranche has evidence and the main one has not")
     for tranche in facts.evidence:
@@ -32,9 +37,9 @@ def check_evidence(facts: BundleFacts, found: AuditFacts) -> str:
 def check_lists(facts: BundleFacts, found: AuditFacts) -> str:
     """The lists, their changes before waves and the subjects these hit are those the audit log tells of."""
     told = {
-        (name, digest, int(entry.facts.get("wave") or 0))
+        (name, digest, entry.facts.get("wave", 0))
         for entry in (*found.of_kind("lists.pinned"), *found.of_kind("list.changed"))
-        for name, digest in dict(entry.facts.get("lists") or {}).items()
+        for name, digest in entry.facts.get("lists", {}).items()
     }
     order = [(row.applied_in_wave, row.list_id, row.digest) for row in facts.lists]
     require(all(a < b for a, b in pairwise(order)), "lists.json is not in its order")
@@ -42,9 +47,9 @@ def check_lists(facts: BundleFacts, found: AuditFacts) -> str:
     require(told == held, "the lists differ from those in the audit log")
     hit: Counter[int] = Counter()
     for entry in found.of_kind("list.changed"):
-        hit[int(entry.facts.get("wave") or 0)] += int(entry.facts.get("withheld") or 0)
+        hit[entry.facts.get("wave", 0)] += entry.facts.get("withheld", 0)
     withheld = Counter(row.before_wave for row in facts.withholdings.values())
-    require(+hit == withheld, "the audit log tells of other withheld subjects")
+    require(hit == withheld, "the audit log tells of other withheld subjects")
     known = {(row.list_id, row.digest) for row in facts.lists}
     by_known = all((row.list_id, row.list_digest) in known for row in facts.withholdings.values())
     require(by_known, "a subject is withheld by a list that was not applied")
@@ -55,7 +60,7 @@ def check_lists(facts: BundleFacts, found: AuditFacts) -> str:
 
 def _require_stated(facts: BundleFacts, said: Mapping[str, Any]) -> None:
     """What logs of before do not say: whom a change withheld, and what the lists say of themselves."""
-    wave, lists = int(said.get("wave") or 0), dict(said.get("lists") or {})
+    wave, lists = said.get("wave", 0), said.get("lists", {})
     if "withheld_root" in said:
         hit = (
             (row.ordinal, row.list_id, row.list_digest)
@@ -64,7 +69,7 @@ def _require_stated(facts: BundleFacts, said: Mapping[str, Any]) -> None:
         )
         require(withholding_root(hit) == said["withheld_root"], "a list change withheld other subjects")
     for row in facts.lists:
-        about = dict(said.get("editions") or {}).get(row.list_id)
+        about = said.get("editions", {}).get(row.list_id)
         if about is not None and lists.get(row.list_id) == row.digest:
             names = ("source", "published_on", "entry_count")
             same = all(about.get(name) == getattr(row, name) for name in names)
@@ -89,21 +94,19 @@ def _require_tranche(facts: BundleFacts, tranche: int) -> None:
     taken = [row for row in facts.adjudications.values() if row.tranche == tranche]
     settled = ((row.ordinal, row.hold_digest, row.decision) for row in taken)
     require(adjudication_root(settled) == evidence.adjudication_root, "the adjudications are others")
-    _require_counts(facts, tranche, taken)
+    counted = Counter(evidence.counts) == _counts(facts, tranche, taken)
+    require(counted, "the evidence counts other subjects than its parts")
 
 
-def _require_counts(facts: BundleFacts, tranche: int, taken: list[AdjudicationRow]) -> None:
-    counts, decided = facts.evidence[tranche].counts, Counter(row.decision for row in taken)
-    require(counts.get("cleared", 0) == decided["clear"], "the evidence counts other cleared holds")
+def _counts(facts: BundleFacts, tranche: int, taken: list[AdjudicationRow]) -> Counter[str]:
+    """The counts an evidence document must hold: of all verdicts, or of what people decided later."""
+    decided = Counter(row.decision for row in taken)
+    counts = Counter(cleared=decided["clear"], refused=decided["refuse"])
     if tranche == LATE_TRANCHE:
-        require(counts.get("clear", 0) == 0, "the late tranche counts subjects that were never held")
-        return
-    verdicts: Counter[str] = Counter()
+        return counts
+    verdicts: Counter[str] = Counter(held=-len(taken))
     for row in facts.stage("screen"):
-        verdicts.update(row.counts)
         require(sum(row.counts.values()) == row.row_count, "a screening slice's counts do not add up")
-    still_held = verdicts["held"] - len(taken)
-    refused = verdicts["refused"] + decided["refuse"]
-    require(counts.get("clear", 0) == verdicts["clear"], "the evidence counts other clear subjects")
-    require(counts.get("held", 0) == still_held, "the evidence counts other held subjects")
-    require(counts.get("refused", 0) == refused, "the evidence counts other refused subjects")
+        verdicts.update(row.counts)
+    counts.update({name: verdicts[name] for name in ("clear", "held", "refused")})
+    return counts

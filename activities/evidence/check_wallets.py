@@ -4,8 +4,9 @@ One pass over the stream; what is kept per subject is one address, to see that n
 """
 
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Final
 
 from activities import merkle
@@ -13,19 +14,31 @@ from activities.contracts.shapes import LATE_TRANCHE, MAIN_TRANCHE
 from activities.digests import wallet_leaf
 from activities.evidence import layout
 from activities.evidence.attested import signed_by_one, signed_slice
-from activities.evidence.check_evidence import eligible
+from activities.evidence.check_evidence import COMPLETED, eligible
 from activities.evidence.facts import AuditFacts, BundleFacts
 from activities.evidence.report import CheckFailedError, CheckSkippedError, require
 from activities.evidence.rows import SliceRow, WalletRow
 from activities.keys.chains import CHAINS
 from activities.keys.possession import PossessionContext, possession_holds
 
-_GOING_ON: Final = frozenset({"", "completed", "completed_with_exceptions"})
+_GOING_ON: Final = COMPLETED | {""}
 """Outcomes under which wallets may be active; every other one undoes or freezes."""
+
+_UNVERIFIED: Final = frozenset({"derived", "revoked"})
+"""States in which a wallet of a batch that is not completed may be without a second derivation."""
+
+_STAGES: Final = frozenset(
+    {("intake", 0), ("screen", 0), ("derive", 0), ("derive", 1), ("verify", 0), ("verify", 1)}
+)
+"""The stages with the tranches they are worked for; each wave is one more."""
 
 _DERIVED: Final = (
     "a wallet belongs to no slice that custody signed",
     "the wallets of a slice differ from the root custody signed",
+)
+_VERIFIED: Final = (
+    "a wallet was made ready outside of every verified range",
+    "the wallets of a verified range differ from its root in the audit log",
 )
 _ACTIVATED: Final = (
     "a wallet is active outside of every activated slice",
@@ -38,31 +51,29 @@ class _SliceRoots:
 
     def __init__(self, slices: list[SliceRow], sentences: tuple[str, str]) -> None:
         self._outside, self._differs = sentences
-        self._waiting = iter(sorted(slices, key=lambda row: row.first_position))
-        self._current: SliceRow | None = next(self._waiting, None)
+        self._waiting = deque(sorted(slices, key=lambda row: row.first_position))
         self._leaves: list[bytes] = []
 
-    def take(self, position: int, leaf: bytes) -> None:
-        """Adds one wallet at its position."""
-        while self._current and position >= self._current.first_position + self._current.length:
-            self.end_slice()
-        within = self._current is not None and position >= self._current.first_position
-        require(within, self._outside)
-        self._leaves.append(leaf)
+    def take(self, position: int, leaf: bytes, *, needed: bool = True) -> None:
+        """Adds one wallet at its position; one that needs no slice may be outside of all."""
+        while self._waiting and position >= self._waiting[0].first_position + self._waiting[0].length:
+            self._end_slice()
+        if self._waiting and position >= self._waiting[0].first_position:
+            self._leaves.append(leaf)
+        else:
+            require(not needed, self._outside)
 
-    def end_slice(self) -> None:
+    def _end_slice(self) -> None:
         """Compares the current slice with its leaves and goes on to the next."""
-        row = self._current
-        if row is None:
-            return
+        row = self._waiting.popleft()
         same = len(self._leaves) == row.row_count and merkle.root(self._leaves).hex() == row.root
         require(same, self._differs)
-        self._leaves, self._current = [], next(self._waiting, None)
+        self._leaves = []
 
     def end(self) -> None:
         """Compares what is left."""
-        while self._current is not None:
-            self.end_slice()
+        while self._waiting:
+            self._end_slice()
 
 
 class WalletWalk:
@@ -70,35 +81,41 @@ class WalletWalk:
 
     def __init__(self, facts: BundleFacts) -> None:
         self._facts = facts
-        self._roots = {
-            tranche: _SliceRoots(facts.stage("derive", tranche=tranche), _DERIVED)
-            for tranche in (MAIN_TRANCHE, LATE_TRANCHE)
-        }
+        self._roots, self._verified = (
+            {
+                tranche: _SliceRoots(facts.stage(stage, tranche=tranche), sentences)
+                for tranche in (MAIN_TRANCHE, LATE_TRANCHE)
+            }
+            for stage, sentences in (("derive", _DERIVED), ("verify", _VERIFIED))
+        )
         self._wave_roots = {
             row.wave: _SliceRoots(facts.stage(f"wave/{row.wave}", tranche=row.tranche), _ACTIVATED)
             for row in facts.waves.values()
         }
         late = (row for row in facts.adjudications.values() if _is_late(row.tranche, row.decision))
         self._ranks = {row.ordinal: rank for rank, row in enumerate(late)}
-        self._context = PossessionContext(
-            deployment=facts.table.deployment,
-            batch_id=facts.table.batch_id,
-            plan_digest=facts.plan_digest or "0" * 64,
-        )
         self._families: dict[str, dict[str, int]] = {}
         self._accounts: dict[int, str] = {}
         self._asked = facts.chains
         self.states: Counter[str] = Counter()
-        self.waves: Counter[int] = Counter()
         self.subjects: Counter[int] = Counter()
         self.ordinals = array("q")
         self.total = 0
+
+    @cached_property
+    def _context(self) -> PossessionContext:
+        """What proofs are bound to; made with the first of them, for it raises for names of another form."""
+        return PossessionContext(
+            deployment=self._facts.table.deployment,
+            batch_id=self._facts.table.batch_id,
+            plan_digest=self._facts.plan_digest,
+        )
 
     def run(self) -> str:
         """Checks every wallet by itself and the slices they make up."""
         for subject in self._subjects():
             self._require_subject(subject)
-        for roots in (*self._roots.values(), *self._wave_roots.values()):
+        for roots in (*self._roots.values(), *self._verified.values(), *self._wave_roots.values()):
             roots.end()
         return f"{self.total} wallets: paths, roots and proofs of possession recomputed"
 
@@ -125,6 +142,8 @@ class WalletWalk:
             self._require_wallet(row, position)
             leaf = wallet_leaf(ordinal=row.ordinal, chain=row.chain, path=row.path, address=row.address)
             self._roots[row.tranche].take(position, leaf)
+            needed = row.state not in _UNVERIFIED or self._facts.table.outcome in COMPLETED
+            self._verified[row.tranche].take(position, leaf, needed=needed)
         self._require_own_addresses(subject)
 
     def _position(self, row: WalletRow) -> int:
@@ -165,10 +184,9 @@ class WalletWalk:
             and 0 <= position - wave.first_position < wave.length
         )
         require(within, "a wallet is active in a wave that does not hold its position")
-        withheld = row.state == "active" and row.ordinal in self._facts.withholdings
-        require(not withheld, "a withheld subject's wallet is active")
+        withheld = row.ordinal in self._facts.withholdings
+        require(not withheld, "a withheld subject's wallet was activated")
         self._wave_roots[row.wave].take(position, activated_leaf(row))
-        self.waves[row.wave] += 1
 
     def _require_own_addresses(self, subject: list[WalletRow]) -> None:
         """Chains of one family share a subject's address; no two subjects share any."""
@@ -200,22 +218,18 @@ def check_signatures(facts: BundleFacts) -> str:
 def check_states(facts: BundleFacts, found: AuditFacts, walk: WalletWalk) -> str:
     """States and numbers fit the waves, the evidence, the audit log and the outcome."""
     for kind, undone in (("undo.activation", "frozen"), ("undo.derivation", "revoked")):
-        moved = sum(int(entry.facts.get(undone) or 0) for entry in found.of_kind(kind))
+        moved = sum(entry.facts.get(undone, 0) for entry in found.of_kind(kind))
         require(moved == walk.states[undone], f"the audit log tells of other {undone} wallets")
-    for wave in facts.waves.values():
-        activated = sum(row.row_count for row in facts.slices if row.stage == f"wave/{wave.wave}")
-        require(activated == walk.waves[wave.wave], "a wave activated another number of wallets")
+    waves = {(f"wave/{wave.wave}", wave.tranche) for wave in facts.waves.values()}
+    stages = {(row.stage, row.tranche) for row in facts.slices}
+    require(stages <= _STAGES | waves, "a slice is of a stage or a wave that the batch does not have")
     outcome = facts.table.outcome
     if outcome not in _GOING_ON:
         require(not walk.states["active"], "wallets are active although the batch was undone")
-    derived = {row.tranche for row in facts.slices if row.stage == "derive"}
-    for tranche in derived:
-        most = eligible(facts, tranche)
-        whole = outcome in {"completed", "completed_with_exceptions"}
-        count = walk.subjects[tranche]
-        require(count == most if whole else count <= most, "not exactly the eligible subjects have wallets")
-        again = sum(row.row_count for row in facts.stage("verify", tranche=tranche))
-        require(not whole or again == count * len(facts.chains), "not every address was derived twice")
+    for tranche in (MAIN_TRANCHE, LATE_TRANCHE):
+        most, count = eligible(facts, tranche), walk.subjects[tranche]
+        require(count <= most, "others than the eligible subjects have wallets")
+        require(count == most or outcome not in COMPLETED, "an eligible subject has no wallets")
     if outcome == "completed":
         withheld = len(facts.withholdings) * len(facts.chains)
         idle = walk.total - walk.states["active"]

@@ -70,8 +70,8 @@ class AuditFacts:
     """What the audit log says: the batch chain's entries, slice outcomes of all chains, and ends."""
 
     entries: list[Entry] = field(default_factory=list)
-    outcomes: dict[tuple[str, int, int], dict[str, Any]] = field(default_factory=dict)
-    verified: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
+    outcomes: dict[tuple[Any, Any, Any], dict[str, Any]] = field(default_factory=dict)
+    verified: dict[tuple[Any, Any], dict[str, Any]] = field(default_factory=dict)
     ends: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def of_kind(self, kind: str) -> list[Entry]:
