@@ -16,9 +16,12 @@ from temporalio.worker import Worker
 
 from activities.contracts.custody import AttestedHead, Custody, OpenedKeyring, VerifiedRange
 from activities.contracts.shapes import BatchStep, SliceResult, SliceStep, TrancheStep, Undone
+from activities.register import CUSTODYS_UNDOING
 from infra.demo.cast import COMPLIANCE, WALLETS
 from tests.integration.batch.after import require_end
-from tests.integration.batch.office import Json, Office
+from tests.integration.batch.office import Json, Office, all_of
+from tests.integration.batch.test_left_early import ALL_GATES
+from tests.integration.batch.test_sweeper import sweep, terminate, undoing_known, undone
 from tests.waiting import eventually_async
 
 
@@ -93,8 +96,30 @@ async def test_stranger_on_custodys_queue_activates_nothing(office: Office) -> N
     assert office.states(batch_id) == {}
 
 
-def _waits_for_record(status: Json) -> bool:
-    return bool((status["waiting_for"] or {}).get("kind") == "record")
+async def test_stranger_who_says_that_all_is_undone_ends_nothing(office: Office) -> None:
+    """An early end waits for what the store holds, the sweeper's too; undone anew by custody, it comes."""
+    left, cut = office.new_id("unrevoked"), office.new_id("unswept")
+    for batch_id in (left, cut):
+        await office.start(office.request(batch_id, **ALL_GATES))
+    await all_of(*(office.pass_gates(each, "compliance", "issuance", "wave/1") for each in (left, cut)))
+    await all_of(*(office.at_gate(each, "wave/2") for each in (left, cut)))
+    async with _stranger_on_the_queue(office):
+        await terminate(office, cut)
+        await sweep(office)
+        await office.abort(left)
+        await office.until_waiting_for(left, CUSTODYS_UNDOING)
+        await undoing_known(office, cut)
+        await office.until_waiting_for(f"undo/{cut}", CUSTODYS_UNDOING)
+        for batch_id in (left, cut):
+            assert office.states(batch_id) == {"frozen": 1, "ready": 4}
+            assert office.rows("SELECT outcome FROM batches WHERE batch_id = :id", id=batch_id) == [(None,)]
+    for workflow_id in (left, f"undo/{cut}"):
+        await terminate(office, workflow_id)
+    await sweep(office)
+    for batch_id, cause in ((left, "aborted"), (cut, "terminated")):
+        status = await undone(office, batch_id)
+        assert (status["outcome"], status["cause"]) == ("rolled_back", cause)
+        assert office.states(batch_id) == {"frozen": 1, "revoked": 4}
 
 
 def _told(office: Office, chain: str) -> list[tuple[str, Json]]:

@@ -9,6 +9,7 @@ from zipfile import ZipFile
 
 import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.service import RPCError
 
 from infra.demo.cast import COMPLIANCE, REQUESTER
 from tests.integration.batch.after import (
@@ -38,14 +39,22 @@ async def sweep(office: Office) -> None:
     assert done.returncode == 0, done.stderr
 
 
-async def undone(office: Office, batch_id: str) -> Json:
-    """The last status of the undoing, once everything holds that must hold after every end."""
+async def undoing_known(office: Office, batch_id: str) -> None:
+    """Waits until the undoing is at work, or done."""
 
     async def is_known() -> bool:
-        found = [each async for each in office.client.list_workflows(f"WorkflowId = 'undo/{batch_id}'")]
-        return bool(found)
+        try:
+            seen = await office.handle(f"undo/{batch_id}").describe()
+        except RPCError:
+            return False
+        return seen.status in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED)
 
     await eventually_async(is_known, 30, what="the undoing")
+
+
+async def undone(office: Office, batch_id: str) -> Json:
+    """The last status of the undoing, once everything holds that must hold after every end."""
+    await undoing_known(office, batch_id)
     await office.handle(f"undo/{batch_id}").result()
     status = await office.status(f"undo/{batch_id}")
     require_record(office, batch_id, status)
