@@ -22,6 +22,8 @@ SEARCH_ATTRIBUTES = {
 }
 DYNAMIC_CONFIG = {
     "frontend.WorkflowTimeSkippingEnabled": "true",  # off by default; time-skipped tests need it
+    # Every timer and retry waits for this margin between the clocks of several servers; here is one clock.
+    "history.timerProcessorMaxTimeShift": '"20ms"',
 }
 # Half the fsyncs of the default rollback journal, and as safe when the process or the machine dies.
 SQLITE_PRAGMA = "journal_mode=wal"

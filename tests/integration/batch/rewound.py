@@ -6,64 +6,28 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from infra.demo.cast import COMPLIANCE, WALLETS
-from tests.integration.batch.office import Json, Office, gate_of, waits_at
+from infra.demo.cast import WALLETS
+from tests.integration.batch.office import Json, gate_of, waits_at
+from tests.integration.batch.resetting import (
+    FIRST,
+    FORGOTTEN,
+    LAST,
+    MARK,
+    REAPPLIED,
+    Resettable,
+    one_approval_of_two,
+    reset,
+)
 from tests.integration.batch.test_left_early import ALL_GATES
 from tests.integration.breaking import Faults, Place
 
-FIRST, LAST, MARK = "the first workflow task", "the last workflow task", "the task before what came last"
-REAPPLIED, FORGOTTEN = "messages reapplied", "messages forgotten"
-
 
 @dataclass(kw_only=True)
-class Rewound:
-    """One batch, and how it is rewound."""
+class Rewound(Resettable):
+    """One batch that is rewound, on a store that can be made to wait."""
 
-    office: Office
     faults: Faults
-    batch_id: str
-    to: str
-    messages: str
     recorded: Json = field(default_factory=dict)
-    _mark: int = field(default=0)
-
-    async def start(self, **changes: Any) -> None:
-        """Starts the batch; it waits at its first gate."""
-        await self.office.start(self.office.request(self.batch_id, **changes))
-        await self.office.at_gate(self.batch_id, "compliance")
-
-    async def mark(self) -> None:
-        """Remembers this moment: what comes from now on can be forgotten."""
-        history = await self.office.handle(self.batch_id).fetch_history()
-        completed = [
-            each for each in history.events if each.HasField("workflow_task_completed_event_attributes")
-        ]
-        self._mark = completed[-1].event_id
-
-    async def reset(self) -> None:
-        """Resets the batch by Temporal's own command line."""
-        target = {
-            FIRST: ("--type", "FirstWorkflowTask"),
-            LAST: ("--type", "LastWorkflowTask"),
-            MARK: ("--event-id", str(self._mark)),
-        }[self.to]
-        command: tuple[str, ...] = (
-            "workflow",
-            "reset",
-            "--workflow-id",
-            self.batch_id,
-            "--reason",
-            "a try",
-            *target,
-        )
-        if self.messages == FORGOTTEN:
-            command += ("--reapply-exclude", "All")
-        done = await self.office.temporal(*command)
-        assert done.returncode == 0, done.stderr
-
-    async def until_open(self, gate: str) -> Json:
-        """The gate the batch waits at, by the newest run."""
-        return await self.office.at_gate(self.batch_id, gate)
 
     async def resume_and_pass(self, gate: str) -> None:
         """The batch has not forgotten that it is paused; whichever it waits at first, both are needed."""
@@ -124,23 +88,6 @@ def has_gate(status: Json, name: str) -> bool:
 
 
 Scene = Callable[[Rewound], Awaitable[None]]
-
-
-async def one_approval_of_two(batch: Rewound) -> None:
-    """The one counts on, and needs not be given again."""
-    await batch.start()
-    await batch.mark()
-    gate = await batch.until_open("compliance")
-    assert (await batch.office.decide(batch.batch_id, gate, COMPLIANCE))["counted"]
-    await batch.reset()
-    stands = await batch.office.until(
-        batch.batch_id,
-        lambda s: waits_at(s, "compliance") and bool(gate_of(s, "compliance")["approved_by"]),
-        what="one approval on record",
-    )
-    gate = gate_of(stands, "compliance")
-    assert gate["still_needed"] == {"wallet_officer": 1}
-    assert (await batch.office.decide(batch.batch_id, gate, WALLETS))["counted"]
 
 
 async def gate_that_was_passed(batch: Rewound) -> None:
@@ -283,10 +230,7 @@ async def shard_at_work(batch: Rewound) -> None:
         await batch.start()
         await office.pass_gate(batch.batch_id, "compliance")
         await hold.taken()
-        done = await office.temporal(
-            *("workflow", "reset", "--workflow-id", shard, "--type", "FirstWorkflowTask", "--reason", "a try")
-        )
-        assert done.returncode == 0, done.stderr
+        await reset(office, shard, "--type", "FirstWorkflowTask")
     finally:
         hold.let_go()
 
