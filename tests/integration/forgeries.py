@@ -20,6 +20,8 @@ class Forgery:
     sentence: str
     edit: Edit = lambda _: None
     after: Edit | None = None
+    besides: frozenset[str] = frozenset()
+    """Other checks that such a forgery cannot but fail as well."""
 
 
 def failures(report: VerificationReport) -> dict[str, str]:
@@ -32,6 +34,15 @@ def report_on(whole: Dossier, folder: Path, forgery: Forgery) -> VerificationRep
     path = forged(whole, folder / "forged.zip", forgery.edit, after=forgery.after)
     identity = pyrage.ssh.Identity.from_buffer(private_key(whole.office.auditor))
     return verify_bundle(path, whole.office.trust, restricted_identity=identity)
+
+
+def require_refused(whole: Dossier, folder: Path, forgery: Forgery) -> None:
+    """Fails unless the check says its sentence, no other but those named fails, and both verifiers refuse."""
+    path = forged(whole, folder / "forged.zip", forgery.edit, after=forgery.after)
+    found = failures(verify_bundle(path, whole.office.trust))
+    assert found.pop(forgery.check, "") == forgery.sentence
+    assert found.keys() == forgery.besides
+    assert second.verify(path, second.read_trust(whole.office.trust_path)).verdict == "FAILED"
 
 
 def second_verdict(whole: Dossier, folder: Path, forgery: Forgery) -> str:
