@@ -20,12 +20,14 @@ from tests.chaos.options import Options, parse
 from tests.chaos.outcome import Outcome, print_outcome, write_json
 from tests.chaos.siege import besiege
 from tests.conftest import STACKS
+from tests.told_to_end import put_away_when_told_to_end
 
 PREFIX: Final = "walletworks-chaos-"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Gives 0 when everything holds, else 1."""
+    put_away_when_told_to_end()
     options = parse(arguments)
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
     stack = Stack(Path(tempfile.mkdtemp(prefix=f"{PREFIX}{options.seed}-", dir=STACKS)))

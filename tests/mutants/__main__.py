@@ -3,7 +3,6 @@
 import argparse
 import os
 import random
-import signal
 import sys
 import time
 import tomllib
@@ -20,6 +19,7 @@ from rich.table import Table
 from tests.mutants.mutations import Mutant, mutants_of
 from tests.mutants.running import Lent, Runner, Trial, imported, lent_servers, passes_unaltered
 from tests.mutants.targets import TARGETS, Target
+from tests.told_to_end import put_away_when_told_to_end
 
 REVIEWED: Final = Path(__file__).with_name("equivalent.toml")
 
@@ -28,7 +28,7 @@ Pair = tuple[Target, Mutant]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs what the command line asks for; gives the exit code."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are ended too
+    put_away_when_told_to_end()
     asked = _options(arguments)
     console = Console(width=None if sys.stdout.isatty() else 140)
     pairs = _drawn(asked)

@@ -24,6 +24,7 @@ from tests.conftest import STACKS
 from tests.soak.rounds import one_round
 from tests.soak.runner import Runner
 from tests.soak.upkeep import Upkeep
+from tests.told_to_end import put_away_when_told_to_end
 
 ROUNDS = 50
 
@@ -32,6 +33,7 @@ _console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isa
 
 def main(arguments: list[str] | None = None) -> int:
     """Gives 0 when every code was right every time and nothing grew, else 1."""
+    put_away_when_told_to_end()
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often (default {ROUNDS})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there too")
@@ -45,6 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
         for number in track(range(options.rounds), "rounds", console=_console):
             one_round(runner, number)
             upkeep.look()
+            if not _console.is_terminal:
+                _console.print(f"round {number + 1} of {options.rounds}: {len(runner.surprises)} wrong codes")
         failed = asyncio.run(_failed_workflows(stack))
         return _report(runner, upkeep.measures(), failed, options.json)
     finally:
