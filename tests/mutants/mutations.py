@@ -137,9 +137,10 @@ def _without(items: list[ast.expr] | list[ast.keyword] | list[ast.stmt], place: 
 
 
 def _statements(statements: list[ast.stmt]) -> Iterator[tuple[str, Change]]:
-    """A call made for what it refuses, and a raise."""
+    """A call made for what it refuses, awaited or not, and a raise."""
     for place, statement in enumerate(statements):
-        call = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+        value = statement.value if isinstance(statement, ast.Expr) else None
+        call = isinstance(value.value if isinstance(value, ast.Await) else value, ast.Call)
         if call or isinstance(statement, ast.Raise):
             yield f"removed `{_shown(statement)}`", _replace(statements, place, ast.Pass())
 

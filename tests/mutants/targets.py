@@ -48,6 +48,9 @@ _DESK: Final = tuple(
 _CUSTODY: Final = tuple(
     f"tests/integration/custody/test_{name}.py" for name in ("four_eyes", "attacks", "forgeries", "custody")
 )
+_KEYS: Final = (*_CUSTODY, "tests/integration/custody/test_sealing.py")
+_WAVES: Final = tuple(f"tests/integration/test_{name}.py" for name in ("activation", "attested_wallets"))
+_POLICY: Final = ("tests/unit/test_policy.py", "tests/unit/test_policy_edges.py")
 _BUNDLES: Final = (
     *(f"tests/integration/test_{name}.py" for name in ("evidence_forgeries", "evidence", "second_verifier")),
     "tests/unit/evidence/test_hostile_bundles.py",
@@ -57,6 +60,12 @@ _BUNDLES: Final = (
 
 def _trust(name: str, *unit: str) -> Target:
     return Target(module=f"activities.trust.{name}", unit=unit, integration=_DESK[:2])
+
+
+def _workflow(name: str, *unit: str) -> Target:
+    """Noticed by the recorded histories: a run that decides otherwise does not walk them (in ten seconds)."""
+    tests = tuple(f"tests/unit/workflows/test_{test}.py" for test in unit)
+    return Target(module=f"workflows.{name}", integration=(*tests, "tests/replay/test_replay.py"))
 
 
 def _evidence(name: str) -> Target:
@@ -85,13 +94,22 @@ TARGETS: Final = (
     Target(module="activities.custody.entitled", integration=_CUSTODY),
     Target(module="activities.custody.signed_statements", integration=_CUSTODY),
     Target(module="activities.custody.refusals", integration=_CUSTODY),
-    Target(
-        module="activities.activation.attested_wallets",
-        integration=(
-            "tests/integration/test_attested_wallets.py",
-            "tests/integration/test_activation.py",
-        ),
-    ),
+    Target(module="activities.custody.activities", integration=_KEYS),
+    Target(module="activities.custody.rederiving", integration=_KEYS),
+    Target(module="activities.custody.keyrings", integration=_KEYS),
+    Target(module="activities.activation.attested_wallets", integration=_WAVES[::-1]),
+    Target(module="activities.activation.wave_order", integration=_WAVES),
+    Target(module="activities.activation.waves", integration=_WAVES),
+    Target(module="activities.activation.activities", integration=_WAVES),
+    Target(module="activities.policy.decision", unit=_POLICY),
+    Target(module="activities.policy.shape", unit=_POLICY),
+    Target(module="activities.compliance.activities", integration=("tests/integration/test_compliance.py",)),
+    _workflow("approval_gate", "approval_gate"),
+    _workflow("message_desk"),
+    _workflow("passage"),
+    _workflow("pausing"),
+    _workflow("stages"),
+    _workflow("waves"),
     *(
         _evidence(f"check_{name}")
         for name in ("approvals", "audit", "evidence", "plan", "restricted", "wallets")

@@ -29,7 +29,7 @@ def test_a_mutant_lacks_what_it_is_named_for() -> None:
     """Each way of taking something out leaves a module that does without it."""
     source = (
         "def f(a, b):\n    if a > 1 and b:\n        raise ValueError\n    check(a)\n"
-        "    return True\n\nRULES = (('x', f), ('y', f))\n"
+        "    return True\n\nasync def g():\n    await check(1)\n\nRULES = (('x', f), ('y', f))\n"
     )
     found = {mutant.what for mutant in mutants_of("m", source)}
     assert {
@@ -38,6 +38,7 @@ def test_a_mutant_lacks_what_it_is_named_for() -> None:
         "Gt became GtE in `a > 1`",
         "removed `raise ValueError`",
         "removed `check(a)`",
+        "removed `await check(1)`",
         "not `return True`",
         "dropped the element `('y', f)`",
     } <= found

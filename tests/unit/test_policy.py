@@ -88,6 +88,18 @@ def test_signed_request_needs_the_policys_approvals() -> None:
         "issuance_approval_needed",
         "wave_approval_needed",
     ]
+    assert [reason.sentence for reason in decision.reasons][:2] == [
+        "gate compliance asks for 2 persons",
+        "gate issuance asks for 1 person",
+    ]
+
+
+@pytest.mark.parametrize("left", ["compliance", "issuance", "wave"])
+def test_any_gate_on_the_way_means_that_approvals_are_needed(left: str) -> None:
+    """A batch that somebody must still approve is not told to be approved."""
+    gates = {"compliance", "issuance", "wave"} - {left}
+    decision = _decided(_without(*(f"gates.{gate}" for gate in gates)))
+    assert (decision.outcome, gates.isdisjoint(decision.gates)) == ("needs_approvals", True)
 
 
 def test_unsigned_request_needs_one_person_more_at_every_gate() -> None:
@@ -158,6 +170,7 @@ def test_plan_at_the_edge_of_the_policy_passes() -> None:
     wish = RolloutWish(waves_percent=(10, 100), soak_seconds=0, approve_from_wave=2)
     decision = _decided(subject_count=1_000_000, wallets_per_subject=12, rollout=wish)
     assert decision.outcome == "needs_approvals"
+    assert _decided(subject_count=1).outcome == "needs_approvals"
 
 
 def test_soak_below_the_floor_is_refused() -> None:
@@ -190,6 +203,7 @@ def test_stricter_rollout_is_the_requests() -> None:
     wish = RolloutWish(waves_percent=(1, 100), soak_seconds=900, approve_from_wave=1)
     terms = _decided(rollout=wish).rollout
     assert (terms.waves_percent, terms.soak_seconds, terms.approve_from_wave) == ((1, 100), 900, 1)
+    assert _decided(rollout=wish).gates["wave"].seats == {"wallet_officer": 1}
 
 
 def test_wave_gate_that_only_the_request_asks_for_takes_one_officer() -> None:

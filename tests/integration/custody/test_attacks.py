@@ -89,6 +89,20 @@ def test_an_attempt_forged_as_counted(batch: AskedBatch, custody: CustodyActivit
     refuses_keyring(custody, batch, "gate compliance")
 
 
+@pytest.mark.parametrize("column", ["statement", "signature"])
+def test_an_attempt_that_lacks_a_part_stops_nobody(
+    batch: AskedBatch, custody: CustodyActivities, column: str
+) -> None:
+    """A row without its text or its signature fills no seat, and stops nobody who may go on."""
+    batch.attempt(batch.room.kim, "compliance", batch.plan_digest)
+    batch.tamper("attempts", f"{column} = NULL WHERE gate = 'compliance'")
+    batch.approve("compliance", batch.plan_digest, by=[batch.room.lee])
+    refuses_keyring(custody, batch, "gate compliance")
+    batch.approve("compliance", batch.plan_digest, by=[batch.room.kim])
+    batch.approve("issuance", batch.evidence_digests[0], by=[batch.room.lee])
+    assert custody.open_keyring(batch.tranche_step()).keyring_id
+
+
 def test_a_statement_altered_after_it_was_signed(batch: AskedBatch, custody: CustodyActivities) -> None:
     """A rejection whose text was turned into an approval does not count."""
     batch.approve("compliance", batch.plan_digest, by=[batch.room.lee])

@@ -8,9 +8,10 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import insert, text
 
-from activities.contracts.shapes import BatchStep, SliceStep, TrancheStep
+from activities.contracts.shapes import BatchStep, SliceResult, SliceStep, TrancheStep
 from activities.custody.activities import CustodyActivities
 from activities.failures import PolicyViolationError, StaleFenceError, WalletworksError
+from activities.store import slices
 from activities.store import tables as t
 from tests.integration.custody.batches import (
     HELD_EARLY,
@@ -223,6 +224,28 @@ def test_a_late_slice_of_other_positions(opened_batch: AskedBatch, custody: Cust
     assert opened_batch.wallets() == []
 
 
+def test_what_others_have_under_the_same_numbers_is_theirs(
+    opened_batch: AskedBatch, custody: CustodyActivities
+) -> None:
+    """Another batch's hold of the same ordinal, and a screened slice of another tranche, stop nothing."""
+    lee = opened_batch.room.lee
+    opened_batch.settle(HELD_LATE, "clear", by=[lee])
+    opened_batch.seal_evidence(1)
+    opened_batch.approve("issuance", opened_batch.evidence_digests[1], by=[lee])
+    AskedBatch(room=opened_batch.room).prepare_unsigned()
+    late = opened_batch.slice_step(tranche=1, length=1)
+    with opened_batch.writing() as connection:
+        slices.record(
+            connection,
+            batch_no=opened_batch.batch_no,
+            stage="screen",
+            step=late,
+            result=SliceResult(row_count=1, root="00" * 32),
+        )
+    assert custody.derive_slice(opened_batch.slice_step()).row_count > 0
+    assert custody.derive_slice(late).row_count == len(opened_batch.chains)
+
+
 def test_a_slice_cut_otherwise_than_it_was_screened(
     opened_batch: AskedBatch, custody: CustodyActivities
 ) -> None:
@@ -232,6 +255,16 @@ def test_a_slice_cut_otherwise_than_it_was_screened(
         with pytest.raises(PolicyViolationError, match="whole screened slices"):
             custody.derive_slice(opened_batch.slice_step(index=index, offset=offset, length=length))
     assert opened_batch.wallets() == []
+
+
+def test_a_slice_that_was_screened_out_of_its_place(
+    opened_batch: AskedBatch, custody: CustodyActivities
+) -> None:
+    """A slice's number is its place: one recorded elsewhere is derived under neither."""
+    opened_batch.tamper("slices", "first_position = 1, length = length - 1 WHERE stage = 'screen'")
+    moved = opened_batch.slice_step(offset=1, length=opened_batch.count - 1)
+    with pytest.raises(PolicyViolationError, match="whole screened slices"):
+        custody.derive_slice(moved)
 
 
 def test_a_range_verified_before_it_is_derived(opened_batch: AskedBatch, custody: CustodyActivities) -> None:
@@ -256,7 +289,7 @@ def test_a_batch_that_has_ended(opened_batch: AskedBatch, custody: CustodyActivi
     with opened_batch.writing() as connection:
         connection.execute(
             text(
-                "UPDATE batches SET outcome = 'aborted', result = '{}', ended_at = clock_timestamp()"
+                "UPDATE batches SET outcome = 'completed', result = '{}', ended_at = clock_timestamp()"
                 " WHERE batch_id = :batch_id"
             ),
             {"batch_id": opened_batch.batch_id},

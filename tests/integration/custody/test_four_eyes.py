@@ -201,12 +201,13 @@ def test_statement_with_escaped_letters_counts_all_the_same(
 def test_end_of_another_gate_or_batch_is_not_this_ones(
     room: Room, batch: AskedBatch, custody: CustodyActivities
 ) -> None:
-    """A gate over another digest, or a hold settled at another batch, takes no approval away."""
+    """A gate over another digest, or a gate or hold of another batch, takes no approval away."""
     batch.sign_gates()
     _gate(batch, outcome="expired", over=b"\x01" * 32)
     _gate(batch, outcome="cancelled", name="rollback")
     other = AskedBatch(room=room)
     other.prepare_unsigned()
+    _gate(other, outcome="rejected", over=bytes.fromhex(batch.plan_digest))
     with batch.writing() as connection:
         connection.execute(
             insert(t.adjudications).values(
