@@ -1,6 +1,7 @@
 """Every way to take one check out of a module, as changes of its syntax tree; no file is touched."""
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import CodeType
@@ -25,6 +26,7 @@ _OTHER: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
     ast.Is: ast.IsNot,
     ast.IsNot: ast.Is,
 }
+_SQL: Final = re.compile(r"[()]|\b(?:WHERE|AND|BETWEEN|GROUP|LIMIT|ORDER|RETURNING)\b")
 _SHOWN_MAX: Final = 90
 _TABLE_MIN: Final = 2
 
@@ -196,6 +198,41 @@ def _call(node: ast.Call) -> Iterator[tuple[str, Change]]:
             yield f"dropped `{_shown(keyword)}` of `{_shown(node)}`", _without(node.keywords, place)
 
 
+def _calls(node: ast.Call) -> Iterator[tuple[str, Change]]:
+    yield from _call(node)
+    yield from _sql(node)
+
+
+def _sql(node: ast.Call) -> Iterator[tuple[str, Change]]:
+    """Conditions inside the text of a statement to the database."""
+    if not (isinstance(node.func, ast.Name) and node.func.id == "text" and node.args):
+        return
+    said = node.args[0]
+    if isinstance(said, ast.Constant) and isinstance(said.value, str):
+        for start, end in _conditions(said.value):
+            words = " ".join(said.value[start:end].split())
+            changed = f"{said.value[:start]} true {said.value[end:]}"
+            yield f"dropped the condition `{words}` of the statement", _set(said, "value", changed)
+
+
+def _conditions(sql: str) -> Iterator[tuple[int, int]]:
+    """Where each condition that stands behind WHERE or AND begins and ends."""
+    depth, is_between = 0, False
+    begun: list[tuple[int, int]] = []
+    for found in _SQL.finditer(sql):
+        word = found.group()
+        depth += (word == "(") - (word == ")")
+        if word == "BETWEEN" or (word == "AND" and is_between):
+            is_between = word == "BETWEEN"
+            continue
+        ends = word not in {"(", "WHERE"} and begun and begun[-1][0] >= depth + (word == ")")
+        if ends:
+            yield begun.pop()[1], found.start()
+        if word == "WHERE" or (word == "AND" and ends):
+            begun.append((depth, found.end()))
+    yield from ((start, len(sql)) for _, start in begun)
+
+
 def _elements(node: ast.Tuple | ast.Set) -> Iterator[tuple[str, Change]]:
     """A table of rules or of allowed words; what is unpacked or compared keeps its size."""
     table = isinstance(node, ast.Set) or all(isinstance(item, ast.Tuple) for item in node.elts)
@@ -237,7 +274,7 @@ _WAYS: Final[dict[type[ast.AST], Callable[..., Iterator[tuple[str, Change]]]]] =
     ast.Compare: _compare,
     ast.UnaryOp: _not,
     ast.IfExp: _if_exp,
-    ast.Call: _call,
+    ast.Call: _calls,
     ast.Tuple: _elements,
     ast.Set: _elements,
     ast.Dict: _dict,

@@ -29,6 +29,7 @@ def test_a_mutant_lacks_what_it_is_named_for() -> None:
     """Each way of taking something out leaves a module that does without it."""
     source = (
         "def f(a, b):\n    if a > 1 and b:\n        raise ValueError\n    check(a)\n"
+        "    return text('SELECT WHERE a BETWEEN 1 AND b AND (SELECT WHERE c) AND d ORDER BY e') or b\n"
         "    return True\n\nasync def g():\n    await check(1)\n\nRULES = (('x', f), ('y', f))\n"
     )
     found = {mutant.what for mutant in mutants_of("m", source)}
@@ -39,6 +40,10 @@ def test_a_mutant_lacks_what_it_is_named_for() -> None:
         "removed `raise ValueError`",
         "removed `check(a)`",
         "removed `await check(1)`",
+        *(
+            f"dropped the condition `{condition}` of the statement"
+            for condition in ("a BETWEEN 1 AND b", "(SELECT WHERE c)", "c", "d")
+        ),
         "not `return True`",
         "dropped the element `('y', f)`",
     } <= found
