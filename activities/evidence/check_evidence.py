@@ -12,6 +12,9 @@ from activities.evidence.facts import AuditFacts, BundleFacts
 from activities.evidence.report import CheckSkippedError, require
 from activities.evidence.rows import AdjudicationRow
 
+VERDICTS: Final = ("clear", "held", "refused")
+"""What screening says of a subject."""
+
 COMPLETED: Final = frozenset({"completed", "completed_with_exceptions"})
 """Outcomes under which everybody eligible has wallets."""
 
@@ -106,7 +109,8 @@ def _counts(facts: BundleFacts, tranche: int, taken: list[AdjudicationRow]) -> C
         return counts
     verdicts: Counter[str] = Counter(held=-len(taken))
     for row in facts.stage("screen"):
-        require(sum(row.counts.values()) == row.row_count, "a screening slice's counts do not add up")
-        verdicts.update(row.counts)
-    counts.update({name: verdicts[name] for name in ("clear", "held", "refused")})
+        said = {name: row.counts.get(name, 0) for name in VERDICTS}
+        require(sum(said.values()) == row.row_count, "a screening slice's counts do not add up")
+        verdicts.update(said)
+    counts.update(verdicts)
     return counts

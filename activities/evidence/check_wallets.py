@@ -37,7 +37,7 @@ _DERIVED: Final = (
     "the wallets of a slice differ from the root custody signed",
 )
 _VERIFIED: Final = (
-    "a wallet was made ready outside of every verified range",
+    "a wallet is in no range that was verified",
     "the wallets of a verified range differ from its root in the audit log",
 )
 _ACTIVATED: Final = (

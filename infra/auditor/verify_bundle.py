@@ -2,7 +2,8 @@
 
 One long file on purpose: an auditor reads it, copies it and runs it with Python 3.11 and `cryptography`
 alone. It imports nothing of the project, writes no file and reaches no network.
-Usage: python verify_bundle.py BUNDLE --trust TRUST [--kept EARLIER] [--json] [--all]
+Usage: python verify_bundle.py BUNDLE --trust TRUST [--kept EARLIER] [--proof PROOF] [--json] [--all]
+       python verify_bundle.py --proof PROOF   (leads each proof to the root it states, whosever that is)
 Exit: 0 verified, 1 not verified (always without a trust file), 2 wrong use.
 """
 
@@ -299,6 +300,43 @@ def composed(roots: Iterable[str]) -> str:
     for root in roots:
         tree.node(bytes.fromhex(root))
     return tree.root()
+
+
+def proven(node: bytes, *, start: int, end: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
+    """Whether a node stands for the leaves [start, end) of the tree of that size and root.
+
+    One walk from the node to the top by the bits of three places: RFC 9162 section 2.1.3.2 where it stands
+    for one leaf, 2.1.4.2 where it stands for the first leaves, and their like for a subtree in between.
+    """
+    if start == end:
+        return 0 <= start <= size and not proof and node == sha(b"")
+    if not aligned(start, end) or not end <= size <= 2**64:
+        return False
+    if any(len(value) != 32 for value in (node, root, *proof)):
+        return False
+    low, high, top, rest = start, end - 1, size - 1, list(proof)
+    while low != high and (high == top or high & 1):
+        low, high, top = low >> 1, high >> 1, top >> 1
+    if low != high and not rest:
+        return False
+    part = all_of_it = node if low == high else rest.pop(0)
+    for beside in rest:
+        if not top:
+            return False
+        if high & 1 or high == top:
+            part = sha(b"\x01" + beside + part) if low < high else part
+            all_of_it = sha(b"\x01" + beside + all_of_it)
+            while high and not high & 1:
+                low, high, top = low >> 1, high >> 1, top >> 1
+        else:
+            all_of_it = sha(b"\x01" + all_of_it + beside)
+        low, high, top = low >> 1, high >> 1, top >> 1
+    return not top and part == node and all_of_it == root
+
+
+def aligned(start: int, end: int) -> bool:
+    """Whether some leaves are a subtree: they begin at a multiple of the power of two that covers them."""
+    return 0 <= start < end and start % (1 << (end - start - 1).bit_length()) == 0
 
 
 # Keccak-256 (FIPS 202's permutation with the original padding) and secp256k1 (SEC 2), in plain Python.
@@ -1733,7 +1771,8 @@ def _check_settled(case: Case, tranche: int, evidence: Row) -> None:
     said, people = evidence["counts"], Counter(row["decision"] for row in taken)
     verdicts: Counter[str] = Counter()
     for row in case.stage("screen"):
-        need(sum(row["counts"].values()) == row["row_count"], "a screening slice does not add up")
+        said_of = [row["counts"].get(name, 0) for name in ("clear", "held", "refused")]
+        need(sum(said_of) == row["row_count"], "a screening slice does not add up")
         verdicts.update(row["counts"])
     if tranche:
         verdicts = Counter(held=len(taken))
@@ -2191,12 +2230,12 @@ class Walk:
             self._wallet(row, position)
             leaf = {name: row[name] for name in ("ordinal", "chain", "path", "address")}
             self._made[tranche].take(position, canonical(leaf))
-
-    def _position(self, ordinal: int, tranche: int) -> int:
             twice = row["state"] in ("ready", "active", "frozen") or self._case.facts["outcome"] in COMPLETED
             self._again[tranche].take(position, canonical(leaf), must=twice)
         """Where a subject stands in its tranche: by ordinal, or by rank among those cleared late."""
         if tranche:
+
+    def _position(self, ordinal: int, tranche: int) -> int:
             need(ordinal in self._rank, "a late wallet's subject was not cleared by people")
             return self._rank[ordinal]
         row = self._case.decided.get(ordinal)
@@ -2291,6 +2330,75 @@ def check_restricted(case: Case) -> str:
 
 # All of it, and the command line.
 
+# Proofs that somebody brings: JSON objects (one, or a list) whose fields tell of what kind each is.
+
+_HASHES: Final = ("root", "leafHash", "root1", "root2")
+_PLACES: Final = ("leafIdx", "treeSize", "size1", "size2", "start", "end", "size")
+ROOTS: Final = ("manifest_root", "verdict_root", "adjudication_root", "root")
+"""Names under which a bundle's plan, evidence and slices state roots."""
+
+
+def hash_of(value: Any) -> bytes:
+    """A hash in hex or base64."""
+    return bytes.fromhex(value) if len(value) == 64 else base64.b64decode(value, validate=True)
+
+
+def check_proof(told: Any, known: set[str] | None) -> str:
+    """A brought proof leads to the root it states, and that root stands in the bundle if there is one."""
+    need(isinstance(told, dict), "no proof")
+    node = {name: hash_of(told[name]) for name in _HASHES if name in told}
+    at = {name: told[name] for name in _PLACES if name in told}
+    need(all(type(value) is int for value in at.values()), "a place is no whole number")
+    path = [hash_of(value) for value in told["proof"] or []]
+    match [*node, *at]:
+        case ["root", "leafHash", "leafIdx", "treeSize"]:
+            root, holds = node["root"], _has_leaf(node, at["leafIdx"], 0, at["treeSize"], path)
+        case ["root", "leafHash", "leafIdx", "start", "end"]:
+            root, inside = node["root"], aligned(at["start"], at["end"])
+            holds = inside and _has_leaf(node, at["leafIdx"], at["start"], at["end"], path)
+        case ["root1", "root2", "size1", "size2"]:
+            root, first = node["root2"], at["size1"]
+            holds = first > 0 and proven(
+                node["root1"], start=0, end=first, size=at["size2"], proof=path, root=root
+            )
+        case ["root1", "root2", "start", "end", "size"]:
+            root, holds = node["root2"], proven(node["root1"], **at, proof=path, root=node["root2"])
+        case _:
+            raise FailedError("the fields are those of no kind of proof")
+    need(holds, "the proof does not lead to its root")
+    need(known is None or root.hex() in known, "the root is none that this bundle's plan or slices state")
+    return f"leads to root {root.hex()}" + ("" if known else ": compare it with one that you trust")
+
+
+def _has_leaf(node: dict[str, bytes], index: int, start: int, end: int, path: list[bytes]) -> bool:
+    place, size = index - start, end - start
+    return proven(node["leafHash"], start=place, end=place + 1, size=size, proof=path, root=node["root"])
+
+
+def run_proofs(report: Report, proofs: list[Any], known: set[str] | None) -> None:
+    """Checks each of the brought proofs."""
+    for number, told in enumerate(proofs, 1):
+        report.run(f"proof {number}", check_proof, told, known)
+
+
+def roots_of(case: Case) -> set[str]:
+    """Every root over leaves that the bundle states."""
+    stated = [case.plan or {}, *case.evidence.values(), *case.slices]
+    return {row[name] for row in stated for name in ROOTS if name in row}
+
+
+def read_proofs(path: Path) -> list[Any]:
+    """The proofs in a file, or in the standard input for `-`; what is no JSON is one proof that fails."""
+    with contextlib.ExitStack() as ends:
+        file = sys.stdin.buffer if str(path) == "-" else ends.enter_context(path.open("rb"))
+        raw = file.read(DOCUMENT_MAX + 1)
+    try:
+        told = strict_json(raw.decode("utf-8"))
+    except ValueError:
+        return [None]
+    return told if isinstance(told, list) and told else [told]
+
+
 AFTER_THE_LOG: Final[dict[str, Callable[[Case], str]]] = {
     "head": check_head,
     "slices": check_slices,
@@ -2308,7 +2416,14 @@ AFTER_THE_LOG: Final[dict[str, Callable[[Case], str]]] = {
 }
 
 
-def verify(path: Path, trust: Trust | None, *, every: bool = False, kept: Path | None = None) -> Report:
+def verify(
+    path: Path,
+    trust: Trust | None,
+    *,
+    every: bool = False,
+    kept: Path | None = None,
+    proofs: Sequence[Any] = (),
+) -> Report:
     """Checks everything the public part of a bundle claims; never raises for what is in it."""
     report, opened = Report(pinned=trust is not None), []
 
@@ -2317,13 +2432,16 @@ def verify(path: Path, trust: Trust | None, *, every: bool = False, kept: Path |
         return opened[0].check_container()
 
     if report.run("container", container):
-        _verify(opened[0], trust, report, every=every, kept=kept)
+        case = _verify(opened[0], trust, report, every=every, kept=kept)
+        run_proofs(report, list(proofs), roots_of(case) if case else set())
     for bundle in opened:
         bundle.close()
     return report
 
 
-def _verify(bundle: Bundle, trust: Trust | None, report: Report, *, every: bool, kept: Path | None) -> None:
+def _verify(
+    bundle: Bundle, trust: Trust | None, report: Report, *, every: bool, kept: Path | None
+) -> Case | None:
     cases: list[Case] = []
 
     def members() -> str:
@@ -2331,7 +2449,7 @@ def _verify(bundle: Bundle, trust: Trust | None, report: Report, *, every: bool,
         return load(cases[0])
 
     if not report.run("members", members):
-        return
+        return None
     case = cases[0]
     report.batch_id = case.facts["batch_id"]
     report.run("trust", check_trust, case)
@@ -2350,20 +2468,31 @@ def _verify(bundle: Bundle, trust: Trust | None, report: Report, *, every: bool,
     report.counts = {"wallets": sum(states.values()), **states, "attempts": len(case.attempts)}
 
 
+    return case
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
     parser = argparse.ArgumentParser(prog="verify_bundle.py", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
+    parser.add_argument("bundle", type=Path, nargs="?", metavar="BUNDLE")
     parser.add_argument("--trust", type=Path, metavar="TRUST", help="the trust file you hold")
     parser.add_argument("--kept", type=Path, metavar="EARLIER", help="a bundle of the batch kept from before")
     parser.add_argument("--json", action="store_true", help="the report as JSON")
     parser.add_argument("--all", action="store_true", help="recompute every proof of possession")
+    parser.add_argument("--proof", type=Path, metavar="PROOF", help="proofs in a tree, as JSON; - reads them")
     given = parser.parse_args(arguments)
     try:
         trust = read_trust(given.trust) if given.trust is not None else None
     except TrustError as error:
         parser.error(str(error))
-    report = verify(given.bundle, trust, every=given.all, kept=given.kept)
+        proofs = read_proofs(given.proof) if given.proof is not None else []
+    except OSError:
+        parser.error("the proofs cannot be read")
+    if given.bundle is not None:
+        report = verify(given.bundle, trust, every=given.all, kept=given.kept, proofs=proofs)
+    elif proofs and not (given.trust or given.kept or given.all):
+        report = Report(pinned=True)
+        run_proofs(report, proofs, None)
+    else:
+        parser.error("a bundle is needed")
     if given.json:
         lines = [json.dumps(report.as_json(), indent=2)]
     else:

@@ -50,7 +50,7 @@ def rolled_back(made: Dossier) -> None:
 
 
 def aborted_before_its_waves(made: Dossier) -> None:
-    """No wave was opened; the late addresses were not derived a second time."""
+    """No wave was opened, nothing was derived a second time, and no late addresses at all."""
     _ended_as(made, "aborted")
     for wallet in made.parts[layout.WALLETS]:
         wallet |= {"state": "revoked", "wave": None}
@@ -60,9 +60,12 @@ def aborted_before_its_waves(made: Dossier) -> None:
         made.forget_chain(f"{made.chain}/{shard}/0000")
     for kind in ("wave.opened", "wave.closed"):
         made.untell(kind)
-    made.drop(layout.SLICES, stage="verify", tranche=1)
-    made.untell("range.verified", tranche=1)
-    made.tell("undo.derivation", revoked=20, burned_accounts=0)
+    made.drop(layout.SLICES, stage="verify")
+    made.untell("range.verified")
+    for name in (layout.SLICES, layout.WALLETS):
+        made.drop(name, tranche=1)
+    made.forget_chain(f"{made.chain}/derive-1/0000")
+    made.tell("undo.derivation", revoked=18, burned_accounts=0)
 
 
 def in_two_slices(made: Dossier) -> None:

@@ -47,7 +47,7 @@ OTHERS: dict[str, tuple[Edit, Said]] = {
     ),
     "aborted before its waves": (
         other_ways.aborted_before_its_waves,
-        {"waves": "no wave was opened", "audit_slices": "5 slices agree with the audit log"},
+        {"waves": "no wave was opened", "audit_slices": "3 slices agree with the audit log"},
     ),
     "in two slices": (
         other_ways.in_two_slices,
