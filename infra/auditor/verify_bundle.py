@@ -1722,6 +1722,8 @@ def check_policy(case: Case) -> str:
     told = {str(entry.get("outcome")) for entry in case.log["policy.decided"]}
     if told == {"refused"}:
         # It may rest on the tenant's other batches, which no bundle shows.
+        went_on = [row for row in case.slices if row["stage"] != "intake"]
+        need(not went_on, "the batch went on though the policy had refused it")
         return "the policy's refusal stands"
     asks = {"compliance", "issuance"} & seats_of(case, policy).keys() or gated_from(case, policy)
     decided = "refused" if refuses(case, policy) else "needs_approvals" if asks else "approved"
@@ -1739,9 +1741,9 @@ def check_evidence(case: Case) -> str:
     need(sealed == held, "the evidence differs from what was sealed")
     if not held:
         need(not case.derived(), "addresses were made without evidence")
+        need(case.facts["outcome"] not in COMPLETED, "a batch without evidence cannot be completed")
         raise SkippedError("the batch ended before its evidence was sealed")
     need(0 in case.evidence, "the late evidence came alone")
-        need(case.facts["outcome"] not in COMPLETED, "a batch without evidence cannot be completed")
     rows, total = case.stage("screen"), (case.plan or {"subject_count": 0})["subject_count"]
     need(case.plan is not None and covers(rows, total), "the screening slices are not the plan's subjects")
     root = composed(row["root"] for row in rows)
@@ -2188,9 +2190,9 @@ class Walk:
     def __init__(self, case: Case, *, every: bool) -> None:
         self._case = case
         self._made = [Roots(case.stage("derive", tranche), "signed") for tranche in (0, 1)]
+        self._again = [Roots(case.stage("verify", tranche), "derived twice") for tranche in (0, 1)]
         self._activated = {
             row["wave"]: Roots(case.stage(f"wave/{row['wave']}", row["tranche"]), "activated")
-        self._again = [Roots(case.stage("verify", tranche), "derived twice") for tranche in (0, 1)]
             for row in case.waves
         }
         late = [n for n, row in case.decided.items() if (row["decision"], row["tranche"]) == ("clear", 1)]
@@ -2232,10 +2234,10 @@ class Walk:
             self._made[tranche].take(position, canonical(leaf))
             twice = row["state"] in ("ready", "active", "frozen") or self._case.facts["outcome"] in COMPLETED
             self._again[tranche].take(position, canonical(leaf), must=twice)
-        """Where a subject stands in its tranche: by ordinal, or by rank among those cleared late."""
-        if tranche:
 
     def _position(self, ordinal: int, tranche: int) -> int:
+        """Where a subject stands in its tranche: by ordinal, or by rank among those cleared late."""
+        if tranche:
             need(ordinal in self._rank, "a late wallet's subject was not cleared by people")
             return self._rank[ordinal]
         row = self._case.decided.get(ordinal)
@@ -2328,8 +2330,6 @@ def check_restricted(case: Case) -> str:
     raise SkippedError("this verifier does not open the restricted part" if there else "no restricted part")
 
 
-# All of it, and the command line.
-
 # Proofs that somebody brings: JSON objects (one, or a list) whose fields tell of what kind each is.
 
 _HASHES: Final = ("root", "leafHash", "root1", "root2")
@@ -2399,6 +2399,8 @@ def read_proofs(path: Path) -> list[Any]:
     return told if isinstance(told, list) and told else [told]
 
 
+# All of it, and the command line.
+
 AFTER_THE_LOG: Final[dict[str, Callable[[Case], str]]] = {
     "head": check_head,
     "slices": check_slices,
@@ -2466,24 +2468,24 @@ def _verify(
     report.run("restricted", check_restricted, case)
     states = {name: case.wallets[name] for name in sorted(case.wallets) if "/" not in name}
     report.counts = {"wallets": sum(states.values()), **states, "attempts": len(case.attempts)}
-
-
     return case
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
     parser = argparse.ArgumentParser(prog="verify_bundle.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("bundle", type=Path, nargs="?", metavar="BUNDLE")
     parser.add_argument("--trust", type=Path, metavar="TRUST", help="the trust file you hold")
     parser.add_argument("--kept", type=Path, metavar="EARLIER", help="a bundle of the batch kept from before")
+    parser.add_argument("--proof", type=Path, metavar="PROOF", help="proofs in a tree, as JSON; - reads them")
     parser.add_argument("--json", action="store_true", help="the report as JSON")
     parser.add_argument("--all", action="store_true", help="recompute every proof of possession")
-    parser.add_argument("--proof", type=Path, metavar="PROOF", help="proofs in a tree, as JSON; - reads them")
     given = parser.parse_args(arguments)
     try:
         trust = read_trust(given.trust) if given.trust is not None else None
+        proofs = read_proofs(given.proof) if given.proof is not None else []
     except TrustError as error:
         parser.error(str(error))
-        proofs = read_proofs(given.proof) if given.proof is not None else []
     except OSError:
         parser.error("the proofs cannot be read")
     if given.bundle is not None:
