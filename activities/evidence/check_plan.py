@@ -4,7 +4,7 @@ from activities.canonical import sha256_hex
 from activities.contracts.request import BatchRequest, parse_request
 from activities.contracts.shapes import SLICE_SIZE
 from activities.evidence.facts import AuditFacts, BundleFacts
-from activities.evidence.report import CheckSkippedError, require
+from activities.evidence.report import CheckFailedError, CheckSkippedError, require
 from activities.failures import WalletworksError
 from activities.merkle import compose
 from activities.policy.decision import Decision, PlanFacts, decide, rollout_wish
@@ -41,8 +41,6 @@ def check_plan(facts: BundleFacts, found: AuditFacts) -> str:
         raise CheckSkippedError("the batch ended before it was planned")
     require(plan.request == facts.request, "the plan holds another request")
     require(sha256_hex(facts.policy_text.encode()) == plan.policy_digest, "the policy's text is another")
-    intake = facts.stage("intake")
-    require(sum(row.row_count for row in intake) == plan.subject_count, "the plan counts other subjects")
     require(_contiguous(facts, "intake", plan.subject_count), "the intake slices do not cover the subjects")
     composed = _composed(facts, "intake", plan.subject_count)
     require(composed == plan.manifest_root, "the manifest root differs from the intake slices")
@@ -59,6 +57,8 @@ def check_policy(facts: BundleFacts, found: AuditFacts) -> str:
     told = {str(entry.facts.get("outcome")) for entry in found.of_kind("policy.decided")}
     if told == {"refused"}:
         # A subject's wallets in the tenant's other batches are not in the bundle.
+        went_on = [row for row in facts.slices if row.stage != "intake"]
+        require(not went_on, "the batch went on though the policy had refused it")
         return "the policy's refusal stands"
     require(told == {decision.outcome}, "the policy decides otherwise than the audit log says")
     return f"the policy's text decides: {decision.outcome}"
@@ -69,8 +69,7 @@ def readable_request(facts: BundleFacts) -> BatchRequest:
     try:
         return parse_request(facts.request)
     except WalletworksError:
-        require(holds=False, sentence="the request is not valid")
-        raise
+        raise CheckFailedError("the request is not valid") from None
 
 
 def readable_policy(facts: BundleFacts) -> Policy | None:
@@ -80,8 +79,7 @@ def readable_policy(facts: BundleFacts) -> Policy | None:
     try:
         return load_policy(facts.policy_text)
     except WalletworksError:
-        require(holds=False, sentence="the policy is not valid")
-        raise
+        raise CheckFailedError("the policy is not valid") from None
 
 
 def policy_decision(facts: BundleFacts, found: AuditFacts) -> Decision | None:
@@ -127,12 +125,10 @@ def requester_key(facts: BundleFacts, found: AuditFacts) -> str | None:
 
 def check_verdict_root(facts: BundleFacts, tranche: int) -> None:
     """The evidence's verdict root is composed of the screening slices."""
-    evidence, plan = facts.evidence[tranche], facts.plan
-    require(plan is not None, "there is evidence without a plan")
-    count = plan.subject_count if plan else 0
+    count, claimed = facts.plan.subject_count if facts.plan else 0, facts.evidence[tranche].verdict_root
     require(_contiguous(facts, "screen", count), "the screening slices do not cover the subjects")
     composed = _composed(facts, "screen", count)
-    require(composed == evidence.verdict_root, "the verdict root differs from the screening slices")
+    require(composed == claimed, "the verdict root differs from the screening slices")
 
 
 def _contiguous(facts: BundleFacts, stage: str, total: int) -> bool:

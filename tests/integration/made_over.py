@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from activities.evidence import layout
-from activities.trust.request_signing import request_text
-from activities.trust.signatures import REQUEST_NAMESPACE
 from tests.integration.builder_rows import detail_of, hold_of
 from tests.integration.builders import HELD_EARLY, HELD_LATE, HELD_REFUSED, REFUSED, WITHHELD
 from tests.integration.office import Office
@@ -25,8 +23,7 @@ def made_over(office: Office) -> Dossier:
     made = Dossier(office=office, parts=parts, subjects=[], was=copy.deepcopy(parts))
     made.subjects = [_subject(made.request["batch_id"], number) for number in range(12)]
     made.reroot_subjects()
-    unsigned = {name: value for name, value in made.request.items() if name != "signature"}
-    made.request["signature"] = office.requester.sign(request_text(unsigned), REQUEST_NAMESPACE)
+    made.sign_request(by=office.requester)
     made.reseal()
     # Statements that name no plan are still as they were.
     for row in made.parts[layout.APPROVALS]:

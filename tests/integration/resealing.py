@@ -5,7 +5,6 @@ digests, statements, proofs, signatures, the audit log, its attested head and th
 the forger sets against that stays as it was set, so that a forgery breaks one rule and no other.
 """
 
-import copy
 import hashlib
 import hmac
 import json
@@ -46,9 +45,9 @@ class Dossier(Pages):
         """Another one, to forge."""
         return type(self)(
             office=self.office,
-            parts=copy.deepcopy(self.parts),
-            subjects=copy.deepcopy(self.subjects),
-            was=copy.deepcopy(self.was),
+            parts=_copy(self.parts),
+            subjects=_copy(self.subjects),
+            was=_copy(self.was),
         )
 
     def follow(self, old: str, new: str) -> None:
@@ -68,6 +67,12 @@ class Dossier(Pages):
         gone = self.entries(kind, **where)
         assert gone
         self.parts[layout.AUDIT] = [row for row in self.parts[layout.AUDIT] if row not in gone]
+
+    def forget_attempt(self, row: Row) -> None:
+        """Takes an attempt out of its member and of the log."""
+        self.drop(layout.APPROVALS, attempt_key=row["attempt_key"])
+        kind = "attempt.counted" if row["counted"] else "attempt.refused"
+        self.untell(kind, attempt_key=row["attempt_key"])
 
     def forget_chain(self, chain: str) -> None:
         """Takes a whole shard's chain out of the log, and its end out of the batch's own."""
@@ -121,10 +126,19 @@ class Dossier(Pages):
             leaves = [bytes.fromhex(row[leaf]) for row in self.subjects if row[leaf] is not None]
             self._reroot(stage, leaves)
 
+        self.plan["manifest_root"] = self._composed("intake")
+        for name in layout.EVIDENCE:
+            if name in self.parts:
+                self.parts[name]["verdict_root"] = self._composed("screen")
+
     def _reroot(self, stage: str, leaves: list[bytes]) -> None:
-        for row in self.rows(layout.SLICES, stage=stage, tranche=0):
+        for row in self.rows(layout.SLICES, stage=stage):
             start = row["first_position"]
             self.follow(row["root"], merkle.root(leaves[start : start + row["length"]]).hex())
+
+    def _composed(self, stage: str) -> str:
+        roots = [bytes.fromhex(row["root"]) for row in self.rows(layout.SLICES, stage=stage)]
+        return merkle.compose(roots, total=len(self.subjects)).hex()
 
     def reroot_wallets(self) -> None:
         """The roots of derived, verified and activated wallets anew."""
@@ -164,15 +178,19 @@ class Dossier(Pages):
             step()
         self._sign_slices()
         self.relog()
-        self.was = copy.deepcopy(self.parts)
+        self.was = _copy(self.parts)
+
+    def sign_request(self, *, by: Signer) -> None:
+        """Puts somebody's signature on the request."""
+        unsigned = {name: value for name, value in self.request.items() if name != "signature"}
+        self.request["signature"] = by.sign(request_text(unsigned), REQUEST_NAMESPACE)
 
     def _request(self) -> None:
         was, now = self.was[layout.REQUEST], self.parts[layout.REQUEST]
         if now != was and now.get("signature") and now["signature"] == was.get("signature"):
-            text = request_text({name: value for name, value in now.items() if name != "signature"})
-            now["signature"] = self.office.requester.sign(text, REQUEST_NAMESPACE)
+            self.sign_request(by=self.office.requester)
         if layout.PLAN in self.parts and self.plan["request"] == was:
-            self.plan["request"] = copy.deepcopy(now)
+            self.plan["request"] = _copy(now)
         self.follow(digest(was), digest(now))
 
     def _plan(self) -> None:
@@ -277,6 +295,10 @@ def leaf_of_verdict(row: Row) -> str:
         hold_digest=row["hold_digest"] or "",
         algorithm=VERDICT_ALGORITHMS[-1],
     ).hex()
+
+
+def _copy(value: Any) -> Any:
+    return json.loads(json.dumps(value))  # several times faster than the general way
 
 
 def _leaf_of(stage: str, wallet: Row) -> bytes:

@@ -40,6 +40,8 @@ FOLLOWED: dict[str, Edit] = {
     "ended at the door": other_ends.ended_at_the_door,
     "refused by the policy": other_ends.refused_by_policy,
     "rejected": other_ends.rejected,
+    "aborted when screened": other_ends.aborted_when_screened,
+    "of many subjects": other_ends.of_many_subjects,
     "of an unsigned request": other_ends.of_an_unsigned_request,
     "without a late tranche": other_ends.without_a_late_tranche,
 }
