@@ -4,7 +4,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
+from activities.store.tables import verdicts
 from tests.integration.gate_room import (
     ANA,
     HOLD_DIGEST,
@@ -12,15 +14,15 @@ from tests.integration.gate_room import (
     SHOP,
     Desk,
     at_once,
+    attempt,
     desk_in,
     held_batch,
     on_hold,
+    open_step,
     refusal,
     settled,
 )
-from tests.integration.seeded import (
-    told,
-)
+from tests.integration.seeded import PLAN_DIGEST, told
 from tests.integration.store_fixtures import Databases
 
 
@@ -40,6 +42,30 @@ def test_hold_is_settled_by_the_decision_that_fills_its_gate(desk: Desk) -> None
     entry = told(desk.database, batch.chain, "hold.settled")[0]
     assert (entry["ordinal"], entry["decision"]) == (0, "clear")
     assert refusal(desk, on_hold(batch, SHOP, "clear")) == "gate_not_open"
+
+
+def test_each_hold_is_its_own_batchs_and_its_own(desk: Desk) -> None:
+    """The same digest at another batch, and another subject's settled hold, settle and open nothing here."""
+    other, batch = (held_batch(desk, HOLD_DIGEST, "88" * 32) for _ in range(2))
+    with desk.database.transaction() as connection:
+        clear = {"ordinal": 2, "verdict": "clear", "score": 0.0, "leaf": bytes(32)}
+        connection.execute(insert(verdicts).values(batch_no=batch.batch_no, **clear))
+    for settling, left in ((other, 1), (batch, 1)):
+        desk.activities.record_attempt(on_hold(settling, LEE, "clear"))
+        assert desk.activities.record_attempt(on_hold(settling, ANA, "clear")).open_holds == left
+    assert (settled(desk, other), settled(desk, batch)) == (["clear"], ["clear"])
+    last = desk.activities.record_attempt(on_hold(batch, ANA, "refuse", "88" * 32))
+    assert (last.counted, last.open_holds, settled(desk, batch)) == (True, 0, ["clear", "refuse"])
+
+
+def test_decision_at_another_gate_over_a_holds_digest_settles_nothing(desk: Desk) -> None:
+    """A hold is settled by statements that name it, whatever else is decided over the same digest."""
+    batch = held_batch(desk, PLAN_DIGEST)
+    desk.activities.open_gate(open_step(batch))
+    answer = desk.activities.record_attempt(attempt(batch, LEE, decision="reject", message="reject"))
+    assert answer.standing is not None
+    assert (answer.standing.gate, answer.standing.rejected_by) == ("compliance", LEE.name)
+    assert (answer.open_holds, settled(desk, batch)) == (1, [])
 
 
 def test_one_refusal_settles_a_hold_for_good(desk: Desk) -> None:
