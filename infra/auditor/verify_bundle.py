@@ -1,10 +1,9 @@
 """Verifies an evidence bundle offline by code of its own: a second opinion beside `walletworks verify`.
 
 One long file on purpose: an auditor reads it, copies it and runs it with Python 3.11 and `cryptography`
-alone. It imports nothing of the project, writes no file and reaches no network.
+alone. It imports nothing of the project, writes no file and reaches no network. PROOF may come alone.
 Usage: python verify_bundle.py BUNDLE --trust TRUST [--kept EARLIER] [--proof PROOF] [--json] [--all]
-       python verify_bundle.py --proof PROOF   (leads each proof to the root it states, whosever that is)
-Exit: 0 verified, 1 not verified (always without a trust file), 2 wrong use.
+Exit: 0 verified, 1 not verified (always without a trust file, but for a PROOF alone), 2 wrong use.
 """
 
 # ruff: noqa: PLR2004 - the numbers that formats and curves fix stand where they are read

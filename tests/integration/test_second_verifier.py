@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from activities import merkle
 from activities.canonical import canonical
 from activities.evidence.layout import BUNDLE
 from infra.auditor import verify_bundle as second
@@ -74,6 +75,27 @@ def test_the_one_file_runs_alone(room: Room, tmp_path: Path) -> None:
         assert ended.returncode == code, ended.stderr
         if code == 0:
             assert json.loads(ended.stdout)["verdict"] == "VERIFIED"
+
+
+def test_proof_of_one_wallet_is_bound_to_its_bundle(room: Room, tmp_path: Path) -> None:
+    """Who is shown one leaf and its path sees that it stands in this batch, and in no other tree."""
+    names = ("ordinal", "chain", "path", "address")
+    rows = [json.loads(line) for line in members(room.bundle)["wallets.jsonl"].splitlines()]
+    leaves = [canonical({name: row[name] for name in names}) for row in rows if row["tranche"] == 0]
+    hashes = [merkle.leaf_hash(leaf) for leaf in leaves]
+    proof = [node.hex() for node in merkle.inclusion_proof(hashes, 3)]
+    told = {"leafIdx": 3, "treeSize": len(hashes), "leafHash": hashes[3].hex(), "proof": proof}
+    whole = merkle.root_of_hashes(hashes).hex()
+    alone = {**told, "leafIdx": 0, "treeSize": 1, "proof": [], "root": hashes[3].hex()}
+    for content, code in (
+        ({**told, "root": whole}, 0),
+        ({**told, "root": whole, "leafIdx": 2}, 1),
+        (alone, 1),
+    ):
+        place = tmp_path / "proof.json"
+        place.write_text(json.dumps(content))
+        use = [str(room.bundle), "--trust", str(room.trust), "--proof", str(place)]
+        assert second.main(use) == code, content
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
