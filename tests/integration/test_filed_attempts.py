@@ -1,17 +1,22 @@
 """Attempts as they are filed: which rows a gate counts from, and that a row's own words move nothing."""
 
 import uuid
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import insert
 
-from activities.contracts.approvals import GateStanding, JudgeGate
+from activities.approvals.attempts import message_for
+from activities.contracts.approvals import GateStanding, JudgeGate, RecordAttempt
 from activities.store.tables import attempts
+from activities.trust.statements import parse_statement
 from tests.integration.gate_room import (
     KIM,
     LEE,
+    STRANGER,
     Desk,
     attempt,
     desk_in,
@@ -20,7 +25,7 @@ from tests.integration.gate_room import (
     statement,
     with_open_gate,
 )
-from tests.integration.seeded import PLAN_DIGEST, SeededBatch, planned_batch
+from tests.integration.seeded import PLAN_DIGEST, SeededBatch, planned_batch, told
 from tests.integration.store_fixtures import Databases
 
 OTHER_DIGEST = "cd" * 32
@@ -86,11 +91,13 @@ def test_row_moved_to_another_batch_counts_at_neither(desk: Desk) -> None:
 
 
 def test_statement_that_came_too_early_stays_refused(desk: Desk) -> None:
-    """What was refused in its time does not count once its gate is open."""
+    """What was refused in its time does not count once its gate is open; sent again, it does."""
     batch = planned_batch(desk.database)
-    assert refusal(desk, attempt(batch, LEE)) == "gate_not_open"
+    step = attempt(batch, LEE)
+    assert refusal(desk, step) == "gate_not_open"
     assert desk.activities.open_gate(open_step(batch)).approved_by == []
     assert _stands(desk, batch).approved_by == []
+    assert desk.activities.record_attempt(replace(step, attempt_key=str(uuid.uuid4()))).counted
 
 
 def test_gate_stands_over_its_own_digest_alone(desk: Desk) -> None:
@@ -101,3 +108,47 @@ def test_gate_stands_over_its_own_digest_alone(desk: Desk) -> None:
     assert _stands(desk, batch).satisfied
     other = _stands(desk, batch, OTHER_DIGEST)
     assert (other.digest, other.satisfied, other.approved_by) == (OTHER_DIGEST, False, [])
+
+
+FIELDS = ("gate", "digest", "decision", "approver", "key_fingerprint")
+
+UNREAD: dict[str, tuple[Callable[[RecordAttempt], RecordAttempt], set[str]]] = {
+    "nothing of it": (lambda step: step, set()),
+    "the text": (lambda step: replace(step, statement="{}"), set(FIELDS)),
+    "the signature": (lambda step: replace(step, signature="none"), {"approver", "key_fingerprint"}),
+    "whose key it is": (
+        lambda step: replace(step, signature=STRANGER.sign(step.statement)),
+        {"approver"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNREAD)
+def test_log_has_an_empty_word_for_what_could_not_be_read(desk: Desk, case: str) -> None:
+    """An entry has the same fields whatever came; what an attempt does not tell is empty, no more."""
+    change, empty = UNREAD[case]
+    batch = with_open_gate(desk)
+    counted = desk.activities.record_attempt(change(attempt(batch, LEE))).counted
+    (entry,) = told(desk.database, batch.chain, "attempt.counted" if counted else "attempt.refused")
+    assert {name for name in FIELDS if entry[name] == ""} == empty
+    assert all(isinstance(entry[name], str) for name in FIELDS)
+
+
+BELONGS: dict[str, tuple[dict[str, str], str]] = {
+    "an approval": ({}, "approve"),
+    "a wave's": ({"gate": "wave/2"}, "approve"),
+    "a resumption": ({"gate": "resume/1"}, "resume"),
+    "an abort": ({"gate": "rollback"}, "abort"),
+    "a no": ({"decision": "reject"}, "reject"),
+    "a no to an abort": ({"gate": "rollback", "decision": "reject"}, "reject"),
+    "a clearing": ({"gate": "hold", "decision": "clear"}, "adjudicate"),
+    "a refusal of a hold": ({"gate": "hold", "decision": "refuse"}, "adjudicate"),
+}
+
+
+@pytest.mark.parametrize("case", BELONGS)
+def test_every_statement_has_one_message_it_belongs_in(case: str) -> None:
+    """The gate says it, and at all gates but a hold's a no is a rejection."""
+    changes, message = BELONGS[case]
+    text = statement(SeededBatch(batch_id="spring-airdrop", batch_no=1), LEE, **changes)
+    assert message_for(parse_statement(text)) == message
