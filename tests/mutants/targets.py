@@ -111,7 +111,7 @@ TARGETS: Final = (
     _workflow("pausing"),
     _workflow("stages"),
     _workflow("waves"),
-    _evidence("check_approvals"),
+    _evidence("check_approvals", "refused_noes"),
     _evidence("check_audit", "forged_log", "kept_heads", "other_ways"),
     _evidence("check_evidence", "forged_evidence", "other_ways"),
     _evidence("check_plan", "forged_plans", "made_over"),
