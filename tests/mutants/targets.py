@@ -41,6 +41,8 @@ _DESK: Final = tuple(
         "approvals",
         "holds",
         "filed_attempts",
+        "gate_ends",
+        "gates_one_at_a_time",
         "planned_gates",
         "standing_orders",
     )
