@@ -124,12 +124,15 @@ UNREAD: dict[str, tuple[Callable[[RecordAttempt], RecordAttempt], set[str]]] = {
 
 
 @pytest.mark.parametrize("case", UNREAD)
-def test_log_has_an_empty_word_for_what_could_not_be_read(desk: Desk, case: str) -> None:
+def test_log_and_answer_have_an_empty_word_for_what_could_not_be_read(desk: Desk, case: str) -> None:
     """An entry has the same fields whatever came; what an attempt does not tell is empty, no more."""
     change, empty = UNREAD[case]
     batch = with_open_gate(desk)
-    counted = desk.activities.record_attempt(change(attempt(batch, LEE))).counted
-    (entry,) = told(desk.database, batch.chain, "attempt.counted" if counted else "attempt.refused")
+    answer = desk.activities.record_attempt(change(attempt(batch, LEE)))
+    (entry,) = told(desk.database, batch.chain, "attempt.counted" if answer.counted else "attempt.refused")
+    assert [answer.gate, answer.decision, answer.approver] == [
+        entry[n] for n in ("gate", "decision", "approver")
+    ]
     assert {name for name in FIELDS if entry[name] == ""} == empty
     assert all(isinstance(entry[name], str) for name in FIELDS)
 
