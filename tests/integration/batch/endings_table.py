@@ -255,6 +255,8 @@ COMPENSATIONS: Final[tuple[Compensation, ...]] = (
     Compensation(step="close_shards", waits_for="record"),
     Compensation(step="finish_batch", waits_for="record"),
     Compensation(step="attest_head", waits_for="record"),
+    Compensation(step="write_bundle", waits_for="record"),
     Compensation(step="raise_fence", waits_for="service", fails_by="away"),
     Compensation(step="undo_derivation", waits_for="service", fails_by="away"),
+    Compensation(step="write_bundle", waits_for="service", fails_by="away"),
 )

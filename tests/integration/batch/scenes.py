@@ -106,4 +106,5 @@ def place_of(step: str, batch_id: str) -> Place:
         "close_shards": _audit("shard.closed", chain=f"batch/{batch_id}/screen/0000"),
         "finish_batch": _audit("batch.ended"),
         "attest_head": Place(table="attestations"),
+        "write_bundle": _audit("record.read", reader="bundle"),
     }[step]
