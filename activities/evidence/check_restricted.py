@@ -34,7 +34,7 @@ class _SubjectWalk:
     def __init__(self, facts: BundleFacts, walk: WalletWalk) -> None:
         self._facts = facts
         self._manifest = [row.root for row in facts.stage("intake")]
-        self._screened = [row.root for row in facts.stage("screen")]
+        self._screened = facts.stage("screen")
         self._holders = frozenset(walk.ordinals)
         self._leaves: list[bytes] = []
         self._verdicts: list[bytes] = []
@@ -48,7 +48,9 @@ class _SubjectWalk:
         require(row.ordinal == self._next, "restricted.age has a gap, a repetition or a swap")
         self._next += 1
         self._leaves.append(self._manifest_leaf(row))
-        if row.verdict is not None and row.verdict_leaf is not None:
+        screened = (row.verdict, row.score, row.verdict_leaf)
+        require(screened.count(None) in (0, len(screened)), "a subject's verdict is there in part")
+        if row.verdict is not None:
             self._verdicts.append(self._verdict_leaf(row))
             self._counts[row.verdict] += 1
         self._require_entitled(row)
@@ -67,7 +69,8 @@ class _SubjectWalk:
         return f"{self._next} subjects{told}: leaves, roots and verdicts recomputed"
 
     def _manifest_leaf(self, row: RestrictedRow) -> bytes:
-        if row.row is None or row.salt is None:
+        require((row.row is None) == (row.salt is None), "a subject is erased in part")
+        if row.salt is None:
             self._erased += 1
             return bytes.fromhex(row.leaf)
         leaf = hmac.digest(bytes.fromhex(row.salt), canonical(row.row), hashlib.sha256)
@@ -79,7 +82,7 @@ class _SubjectWalk:
         if row.verdict == "held" and row.verdict_detail is not None:
             said = hold_digest(self._facts.table.batch_id, row.ordinal, row.verdict_detail)
             require(said == row.hold_digest, "a hold's hits differ from its digest")
-        return bytes.fromhex(row.verdict_leaf or "")
+        return bytes.fromhex(str(row.verdict_leaf))
 
     def _require_entitled(self, row: RestrictedRow) -> None:
         decided = self._facts.adjudications.get(row.ordinal)
@@ -98,8 +101,11 @@ class _SubjectWalk:
         require(manifest == [merkle.root(self._leaves).hex()], "the rows differ from the manifest")
         if self._verdicts or self._screened:
             screened = self._screened[index : index + 1]
-            require(screened == [merkle.root(self._verdicts).hex()], "the verdicts differ from their root")
-        self._leaves, self._verdicts = [], []
+            roots = [row.root for row in screened]
+            require(roots == [merkle.root(self._verdicts).hex()], "the verdicts differ from their root")
+            counted = [Counter(row.counts) for row in screened]
+            require(counted == [self._counts], "a slice counts other verdicts than its subjects have")
+        self._leaves, self._verdicts, self._counts = [], [], Counter()
 
 
 def _possible_leaves(row: RestrictedRow) -> set[str]:
@@ -109,8 +115,8 @@ def _possible_leaves(row: RestrictedRow) -> set[str]:
     return {
         verdict_leaf(
             ordinal=row.ordinal,
-            verdict=row.verdict or "",
-            score=float(row.score or 0),
+            verdict=str(row.verdict),
+            score=float(str(row.score)),
             hold_digest=row.hold_digest or "",
             algorithm=str(algorithm),
         ).hex()

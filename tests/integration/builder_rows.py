@@ -33,6 +33,7 @@ from activities.store.database import Database
 LISTS: Final = {"ofac-sdn": "11" * 32, "un-consolidated": "22" * 32}
 NEWER_LIST: Final = "33" * 32
 ALGORITHM: Final = VERDICT_ALGORITHMS[-1]
+SCORE: Final = "0.9100"
 
 SEED: Final = bytes.fromhex(
     "5eb00bbddcf069084889a8ab9155568165f5c453ccb85e70811aaed6f6da5fc1"
@@ -106,9 +107,9 @@ def pin_lists(connection: Connection, *, batch_no: int, batch_id: str) -> None:
     audit.append(connection, batch_chain(batch_id), kind="lists.pinned", facts=facts)
 
 
-def detail_of(ordinal: int) -> dict[str, Any]:
+def detail_of(ordinal: int, *, score: str = SCORE) -> dict[str, Any]:
     """What explains a verdict that is not clear."""
-    hit = {"list_id": "ofac-sdn", "entry_id": str(1000 + ordinal), "score": "0.9100"}
+    hit = {"list_id": "ofac-sdn", "entry_id": str(1000 + ordinal), "score": score}
     return {
         "reason": "hits",
         "algorithm": ALGORITHM,
@@ -117,13 +118,13 @@ def detail_of(ordinal: int) -> dict[str, Any]:
     }
 
 
-def hold_of(batch_id: str, ordinal: int) -> str:
+def hold_of(batch_id: str, ordinal: int, *, score: str = SCORE) -> str:
     """The digest of the hold which that explains."""
     hit = {
         "list_id": "ofac-sdn",
         "list_digest": LISTS["ofac-sdn"],
         "entry_id": str(1000 + ordinal),
-        "score": "0.9100",
+        "score": score,
     }
     return digest({"batch_id": batch_id, "ordinal": ordinal, "hits": [hit]})
 

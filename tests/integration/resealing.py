@@ -141,11 +141,29 @@ class Dossier(Pages):
         return merkle.compose(roots, total=len(self.subjects)).hex()
 
     def reroot_wallets(self) -> None:
-        """The roots of derived, verified and activated wallets anew."""
+        """The roots and numbers of derived, verified and activated wallets anew; the log follows."""
         for row in list(self.parts[layout.SLICES]):
             if row["stage"] == "derive" or row["stage"].startswith("wave/"):
                 leaves = [_leaf_of(row["stage"], wallet) for wallet in self._within(row)]
+                self._recount(row, len(leaves))
                 self.follow(row["root"], merkle.root(leaves).hex())
+
+    def _recount(self, of: Row, wallets: int) -> None:
+        """A slice of so many wallets, its second derivation, and what the log says of both."""
+        place = {name: of[name] for name in ("tranche", "slice_index")}
+        told = [self.told("slice.outcome", stage=of["stage"], **place)]
+        rows = [self.row(layout.SLICES, stage=of["stage"], **place)]
+        if of["stage"] == "derive":
+            again = {"checked": wallets, "sampled": wallets}
+            rows.append(self.row(layout.SLICES, stage="verify", **place))
+            rows[-1]["counts"] = again
+            told.append(self.told("range.verified", **place))
+            told[-1].update(again)
+        else:
+            for each in (*rows, *told):
+                each["counts"] = {"active": wallets}
+        for each in (*rows, *told):
+            each["row_count"] = wallets
 
     def _within(self, part: Row) -> Iterator[Row]:
         late = [row["ordinal"] for row in self.rows(layout.ADJUDICATIONS, tranche=1, decision="clear")]

@@ -117,7 +117,7 @@ TARGETS: Final = (
     _evidence("check_audit", "forged_log", "kept_heads", "other_ways"),
     _evidence("check_evidence", "forged_evidence", "other_ways"),
     _evidence("check_plan", "forged_plans", "made_over"),
-    _evidence("check_restricted"),
+    _evidence("check_restricted", "forged_subjects", "made_over"),
     _evidence("check_wallets", "forged_wallets", "other_ways"),
     _evidence("verify"),
 )
