@@ -51,9 +51,20 @@ def rolled_back(made: Dossier) -> None:
 
 def aborted_before_its_waves(made: Dossier) -> None:
     """No wave was opened, nothing was derived a second time, and no late addresses at all."""
+    made.tell("undo.derivation", revoked=18, burned_accounts=0)
     _ended_as(made, "aborted")
+    _not_yet_verified(made, "revoked")
+
+
+def not_yet_verified(made: Dossier) -> None:
+    """Attested when its first addresses were derived."""
+    not_ended(made)
+    _not_yet_verified(made, "derived")
+
+
+def _not_yet_verified(made: Dossier, state: str) -> None:
     for wallet in made.parts[layout.WALLETS]:
-        wallet |= {"state": "revoked", "wave": None}
+        wallet |= {"state": state, "wave": None}
     made.parts[layout.WAVES] = {"waves": []}
     for wave, shard in ((1, "wave-1-0"), (2, "wave-2-0"), (3, "wave-3-1")):
         made.drop(layout.SLICES, stage=f"wave/{wave}")
@@ -65,7 +76,6 @@ def aborted_before_its_waves(made: Dossier) -> None:
     for name in (layout.SLICES, layout.WALLETS):
         made.drop(name, tranche=1)
     made.forget_chain(f"{made.chain}/derive-1/0000")
-    made.tell("undo.derivation", revoked=18, burned_accounts=0)
 
 
 def in_two_slices(made: Dossier) -> None:

@@ -12,6 +12,8 @@ from tests.integration.forgeries import Forgery, require_refused
 from tests.integration.pages import Row
 from tests.integration.resealing import Dossier, Edit
 
+pytestmark = pytest.mark.usefixtures("one_proof")
+
 OTHER = "ab" * 32
 NEWER = "33" * 32
 OTHER_COUNTS = "the evidence counts other subjects than its parts"
@@ -117,6 +119,12 @@ EVIDENCE: dict[str, Forgery] = {
             "a list left out",
             "a list that the policy makes mandatory was not screened",
             _one_list_left_out,
+            (),
+        ),
+        (
+            "over other verdicts",
+            "the verdict root differs from the screening slices",
+            _evidence(1, verdict_root=OTHER),
             (),
         ),
         ("other holds", "the adjudications are others", _evidence(0, adjudication_root=OTHER), ()),

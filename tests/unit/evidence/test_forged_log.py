@@ -14,6 +14,8 @@ from tests.integration.forgeries import Forgery, require_refused
 from tests.integration.pages import Row
 from tests.integration.resealing import Dossier, Edit
 
+pytestmark = pytest.mark.usefixtures("one_proof")
+
 OTHER = "ab" * 32
 
 

@@ -98,6 +98,12 @@ def _last_not_ready(made: Dossier) -> None:
     _slice("verify", root=shorter, length=11, row_count=16)(made)
 
 
+def _rolled_back_unverified(made: Dossier) -> None:
+    other_ways.rolled_back(made)
+    made.drop(layout.SLICES, stage="verify", tranche=1)
+    made.untell("range.verified", tranche=1)
+
+
 def _swapped_subjects(made: Dossier) -> None:
     rows = made.parts[layout.WALLETS]
     made.parts[layout.WALLETS] = rows[2:4] + rows[:2] + rows[4:]
@@ -164,6 +170,7 @@ SLICES = _forgeries(
     ("another number signed", OTHERS_SIGNED, _slice("derive", row_count=17), ()),
     ("verified from the second on", UNVERIFIED, _slice("verify", first_position=1, length=11), ()),
     ("verified but for one not ready", UNVERIFIED, _last_not_ready, ()),
+    ("frozen and never verified", UNVERIFIED, _rolled_back_unverified, ()),
     ("another root verified", OTHERS_VERIFIED, _slice("verify", root=OTHER), ()),
     ("another number verified", OTHERS_VERIFIED, _slice("verify", row_count=17), ()),
     ("activated from the second on", NOT_ACTIVATED, _slice("wave/1", first_position=1, length=1), ()),

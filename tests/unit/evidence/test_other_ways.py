@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from activities.evidence.verify import verify_bundle
-from infra.auditor import verify_bundle as second
 from tests.integration import other_ends, other_ways
-from tests.integration.forgeries import failures
+from tests.integration.forgeries import Forgery, failures, report_on, second_verdict
 from tests.integration.resealing import Dossier, Edit, forged
 
 Said = dict[str, str]
@@ -45,6 +44,10 @@ OTHERS: dict[str, tuple[Edit, Said]] = {
         other_ways.rolled_back,
         {"wallet_states": "states fit waves, evidence and outcome: 18 frozen, 2 revoked"},
     ),
+    "not yet verified": (
+        other_ways.not_yet_verified,
+        {"wallet_states": "states fit waves, evidence and outcome: 18 derived"},
+    ),
     "aborted before its waves": (
         other_ways.aborted_before_its_waves,
         {"waves": "no wave was opened", "audit_slices": "3 slices agree with the audit log"},
@@ -73,11 +76,11 @@ OTHERS: dict[str, tuple[Edit, Said]] = {
 def test_a_true_bundle_of_another_form_verifies(whole: Dossier, tmp_path: Path, name: str) -> None:
     """What broke no rule is refused by none; a check says what it found, or why it had nothing to look at."""
     edit, said = OTHERS[name]
-    path = forged(whole, tmp_path / "other.zip", edit)
-    report = verify_bundle(path, whole.office.trust)
+    other = Forgery(check="", sentence="", edit=edit)
+    report = report_on(whole, tmp_path, other)
     assert failures(report) == {}
     assert said.items() <= {check.name: check.sentence for check in report.checks}.items()
-    assert second.verify(path, second.read_trust(whole.office.trust_path)).verdict == "VERIFIED"
+    assert second_verdict(whole, tmp_path, other) == "VERIFIED"
 
 
 def test_without_a_trust_file_signatures_are_not_judged(whole: Dossier, tmp_path: Path) -> None:
