@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.api.sdk.v1 import WorkflowMetadata
 
 from activities.intake.columns import COLUMNS, ColumnRules
 from infra.demo.cast import COMPLIANCE
@@ -17,9 +18,14 @@ from tests.hostile.strings import OWN, RUN_BY_SPREADSHEETS, UNSEEN, hostile_stri
 from tests.integration.batch.after import require_end
 from tests.integration.batch.office import Json, Office
 from tests.integration.batch.people import people
+from tests.integration.batch.taken_away import PublicPart, public_part
+from workflows.status import escaped
 
 NAMES = tuple(sorted(COLUMNS))
 SIGNATURE = "-----BEGIN SSH SIGNATURE-----"
+
+MESSAGE = re.compile(r"[A-Za-z0-9_./@:-]{1,200}")
+"""What is left of a message's name, however it was misspelt: the log tells of it, so it is made harmless."""
 
 NAMED = (
     "=cmd|' /C calc'!A0 [link=http://x.example]y[/link] :skull: <script>alert(1)</script> https://x.example/a"
@@ -89,6 +95,16 @@ async def test_a_batch_of_hostile_rows_ends_well_and_leaks_nothing(office: Offic
     await require_table(office, batch_id, taken)
     await require_answers(office, batch_id, rows)
     await require_bundle_and_logs_are_calm(office, batch_id, tmp_path)
+    require_no_row_in(public_part(tmp_path / "bundle.zip"), batch_id, rows)
+
+
+def require_no_row_in(public: PublicPart, batch_id: str, rows: list[Json]) -> None:
+    """Of a row nothing may stand there: no hostile text, no id, and no value that tells a person."""
+    assert public.repeats(text for text in hostile_strings() if telling(text)) == []
+    (good,) = people(batch_id, 1)
+    assert public.repeats([value for value in good.values() if telling(value) or " " in value]) == []
+    assert not re.search(rb"%b\.\d" % re.escape(batch_id.encode()), b"\n".join(public.parts.values()))
+    assert len(public.rows("wallets.jsonl")) > 0.99 * len(good_ids(rows))
 
 
 async def held(office: Office, batch_id: str) -> list[Json]:
@@ -154,7 +170,7 @@ def log_files(office: Office) -> list[Path]:
     return [path for path in folder.glob("*.log") if "worker" in path.stem]
 
 
-async def test_hostile_messages_to_a_hostile_requesters_batch(office: Office) -> None:
+async def test_hostile_messages_to_a_hostile_requesters_batch(office: Office, tmp_path: Path) -> None:
     """Whoever asks and whatever is sent to it: the batch shows it as text, records it, and goes on."""
     batch_id = office.new_id("hostile-words")
     request = office.request(batch_id)
@@ -173,6 +189,41 @@ async def test_hostile_messages_to_a_hostile_requesters_batch(office: Office) ->
     refused = await office.decide(batch_id, gate, COMPLIANCE, by="reject", decision="reject", reason=REASON)
     assert refused["counted"], refused
     await require_end(office, batch_id, "rejected")
+    place = tmp_path / "bundle.zip"
+    await said(office, "bundle", batch_id, "--out", str(place))
+    require_words_where_they_belong(public_part(place))
+    await require_harmless_where_shown(office, batch_id, place)
+
+
+def require_words_where_they_belong(public: PublicPart) -> None:
+    """What was signed stands there to the letter, what was refused is kept, and no other place repeats them.
+
+    An approver's reason is public: it is what the signature is about.
+    """
+    (decision,) = [row for row in public.rows("approvals.jsonl") if row["message"] == "reject"]
+    assert json.loads(decision["statement"])["reason"] == REASON
+    assert public.rows("request.json")[0]["requested_by"] == NAMED
+    assert all(MESSAGE.fullmatch(row["message"]) for row in public.rows("approvals.jsonl"))
+    words = [text for text in (*OWN, NAMED, REASON) if telling(text) and not MESSAGE.fullmatch(text)]
+    assert {NAMED, "'; DROP TABLE batches; --", "</textarea>"} <= set(public.repeats(words))
+    assert public.without_words().repeats(words, hashed=False) == []  # the log holds digests of statements
+
+
+async def require_harmless_where_shown(office: Office, batch_id: str, bundle: Path) -> None:
+    """Tables, details and reports of the batch show the words as text, cut and escaped, or not at all."""
+    trust = ("--trust", str(office.stage.auditor_trust))
+    for more in ((), ("--json",)):
+        told = await said(office, "verify", str(bundle), *trust, *more)
+        assert not [word for word in (NAMED, REASON) if word in told]
+    assert list(csv.reader(io.StringIO(await said(office, "wallets", batch_id, "--csv"))))[1:] == []
+    metadata = await office.handle(batch_id).query(
+        "__temporal_workflow_metadata", result_type=WorkflowMetadata
+    )
+    details = metadata.current_details
+    required_calm(details)
+    assert escaped(NAMED) in details
+    assert "gnp.exe" not in details
+    assert not re.search(r"(?<!\\)[<\[`!]", details)
 
 
 async def require_shown(office: Office, batch_id: str) -> None:
