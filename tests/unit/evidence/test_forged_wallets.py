@@ -202,8 +202,6 @@ WALLETS = _forgeries(
     "wallets",
     ("of another index", NOT_ITS_PATH, _one_wallet(0, path="m/44'/60'/0'/0/99"), ()),
     ("of another account", NOT_ITS_PATH, _wallets(3, path="m/44'/60'/1'/0/3"), ()),
-    ("an address of others", NOT_ITS_PROOF, _wallets(0, address="0x" + "ab" * 20), ()),
-    ("a proof that is none", NOT_ITS_PROOF, _one_wallet(0, possession="ab"), ()),
     ("active in no wave", NOT_ITS_WAVE, _wallets(11, wave=None), ()),
     ("frozen in no wave", NOT_ITS_WAVE, _wallets(9, state="frozen"), ()),
     ("ready in a wave", NOT_ITS_WAVE, _wallets(9, wave=2), ()),
@@ -230,6 +228,13 @@ WALLETS = _forgeries(
         _one_wallet(0, state="lost"),
         (),
     ),
+)
+
+
+PROOFS = _forgeries(
+    "wallets",
+    ("an address of others", NOT_ITS_PROOF, _wallets(0, address="0x" + "ab" * 20), ()),
+    ("a proof that is none", NOT_ITS_PROOF, _one_wallet(0, possession="ab"), ()),
 )
 
 
@@ -338,10 +343,17 @@ SIGNATURES = {
 FORGERIES = {**SLICES, **SUBJECTS, **WALLETS, **STATES, **SIGNATURES}
 
 
+@pytest.mark.usefixtures("one_proof")
 @pytest.mark.parametrize("name", FORGERIES)
 def test_forged_wallets_fail_the_check_they_are_against(whole: Dossier, tmp_path: Path, name: str) -> None:
     """Each rule about wallets stands by itself: without it the forgery would verify."""
     require_refused(whole, tmp_path, FORGERIES[name])
+
+
+@pytest.mark.parametrize("name", PROOFS)
+def test_forged_proofs_are_proofs_of_nothing(whole: Dossier, tmp_path: Path, name: str) -> None:
+    """An address is its key's, and a proof its wallet's."""
+    require_refused(whole, tmp_path, PROOFS[name])
 
 
 def test_a_wallet_in_another_spelling_is_refused(whole: Dossier, tmp_path: Path) -> None:

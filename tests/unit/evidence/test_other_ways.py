@@ -72,6 +72,7 @@ OTHERS: dict[str, tuple[Edit, Said]] = {
 }
 
 
+@pytest.mark.usefixtures("one_proof")
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_true_bundle_of_another_form_verifies(whole: Dossier, tmp_path: Path, name: str) -> None:
     """What broke no rule is refused by none; a check says what it found, or why it had nothing to look at."""
