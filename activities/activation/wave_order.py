@@ -22,7 +22,6 @@ class _Rollout:
     subject_count: int
     percents: Sequence[int]
     approve_from_wave: int
-    is_gated: bool
     opened: Sequence[Row[Any]]
 
 
@@ -37,7 +36,7 @@ def require_next_wave(connection: Connection, batch_no: int, step: WaveStep) -> 
         raise PolicyViolationError("the waves before it have not passed", step.wave)
     if (step.tranche, step.offset, step.length, step.percent) != _next_range(connection, batch_no, rollout):
         raise PolicyViolationError("the wave is not the one that the plan has next", step.wave)
-    if rollout.is_gated and step.wave >= rollout.approve_from_wave:
+    if 0 < rollout.approve_from_wave <= step.wave:
         _require_gate(connection, batch_no, step)
 
 
@@ -64,7 +63,6 @@ def _rollout(connection: Connection, batch_no: int) -> _Rollout:
         subject_count=plan.subject_count,
         percents=plan.decision["waves_percent"],
         approve_from_wave=plan.decision["approve_from_wave"],
-        is_gated="wave" in plan.decision["gates"] and plan.decision["approve_from_wave"] > 0,
         opened=opened.all(),
     )
 

@@ -51,7 +51,9 @@ _CUSTODY: Final = tuple(
     f"tests/integration/custody/test_{name}.py" for name in ("four_eyes", "attacks", "forgeries", "custody")
 )
 _KEYS: Final = (*_CUSTODY, "tests/integration/custody/test_sealing.py")
-_WAVES: Final = tuple(f"tests/integration/test_{name}.py" for name in ("activation", "attested_wallets"))
+_WAVES: Final = tuple(
+    f"tests/integration/test_{name}.py" for name in ("activation", "attested_wallets", "wave_records")
+)
 _POLICY: Final = ("tests/unit/test_policy.py", "tests/unit/test_policy_edges.py")
 _BUNDLES: Final = (
     *(f"tests/integration/test_{name}.py" for name in ("evidence_forgeries", "evidence", "second_verifier")),

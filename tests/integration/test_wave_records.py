@@ -1,0 +1,158 @@
+"""Waves by what is on record: which gate, evidence, wave and wallet is whose, and what waits for what."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from activities.clients.transit import Transit
+from activities.contracts.activation import WaveStep
+from activities.contracts.shapes import BatchStep
+from activities.failures import PolicyViolationError
+from activities.store.locks import lock, lock_slice
+from infra.devstack import Stack
+from tests.integration.one_at_a_time import behind
+from tests.integration.seeded import SeededBatch, claimed_batch, planned_batch, told
+from tests.integration.store_fixtures import Databases
+from tests.integration.store_rows import run
+from tests.integration.wave_room import COUNT, Room, slice_of, wave_of
+
+
+@pytest.fixture
+def room(databases: Databases, stack: Stack, tmp_path: Path) -> Room:
+    """Activation without a webhook receiver."""
+    token = stack.state_dir / "secrets" / "custody" / "vault_token"
+    attest = Transit(address=stack.openbao.address, token_file=token)
+    return Room(databases=databases, attest=attest, folder=tmp_path)
+
+
+def _past_the_rules(room: Room, batch: SeededBatch, change: str) -> None:
+    """Changes wallets as the store's owner, who can turn its rules off."""
+    run(room.databases.owner, "ALTER TABLE wallets DISABLE TRIGGER USER")
+    forgery = f"UPDATE wallets SET {change} AND batch_no = :no"  # noqa: S608 - a test's own text
+    run(room.databases.owner, forgery, no=batch.batch_no)
+    run(room.databases.owner, "ALTER TABLE wallets ENABLE TRIGGER USER")
+
+
+def _activated(room: Room) -> tuple[SeededBatch, WaveStep]:
+    batch = room.ready_batch()
+    wave = room.opened(batch)
+    room.activities.activate_slice(slice_of(wave))
+    return batch, wave
+
+
+def test_opening_waits_for_the_one_before(room: Room) -> None:
+    """Two openings of a batch look at the waves one after the other."""
+    batch = room.ready_batch()
+    opened = behind(
+        room.databases.provisioning,
+        lambda connection: lock(connection, f"waves/{batch.batch_id}"),
+        lambda: room.activities.open_wave(wave_of(batch)),
+    )
+    assert opened.counts == {"opened": 1}
+
+
+def test_slice_waits_for_its_other_attempt(room: Room) -> None:
+    """An attempt that comes while another is at work finds what that one did."""
+    batch = room.ready_batch()
+    step = slice_of(room.opened(batch))
+    result = behind(
+        room.databases.provisioning,
+        lambda connection: lock_slice(connection, "wave/1", step),
+        lambda: room.activities.activate_slice(step),
+    )
+    assert result.row_count == COUNT
+    assert room.activities.activate_slice(step) == result
+    for kind in ("slice.intent", "slice.outcome"):
+        assert len(told(room.databases.provisioning, step.audit_chain, kind)) == 1
+
+
+def test_gate_of_another_batch_opens_no_wave(room: Room) -> None:
+    """An approval is its own batch's, over whatever digest; before there is evidence there is none."""
+    other, batch = (room.ready_batch(approve_from_wave=1) for _ in range(2))
+    with pytest.raises(PolicyViolationError, match="gate is not approved"):
+        room.activities.open_wave(wave_of(batch))
+    digest = room.seal(batch, tranche=0)
+    room.gate(other, "wave/1", digest, "approved")
+    with pytest.raises(PolicyViolationError, match="gate is not approved"):
+        room.activities.open_wave(wave_of(batch))
+    room.gate(batch, "wave/1", digest, None)
+    with pytest.raises(PolicyViolationError, match="gate is not approved"):
+        room.activities.open_wave(wave_of(batch))
+
+
+def _before_its_late_wave(room: Room, *, approve_from_wave: int = 0) -> SeededBatch:
+    batch = planned_batch(room.databases.provisioning, approve_from_wave=approve_from_wave)
+    room.passed(batch, wave=1, length=COUNT)
+    return batch
+
+
+def test_late_wave_opens_through_a_gate_over_its_own_evidence(room: Room) -> None:
+    """What was approved of the main tranche lets nobody through who was cleared later."""
+    batch = _before_its_late_wave(room, approve_from_wave=1)
+    main, late = room.seal(batch, tranche=0), room.seal(batch, tranche=1, cleared=2)
+    step = replace(wave_of(batch), wave=2, tranche=1, length=2)
+    room.gate(batch, "wave/2", main, "approved")
+    with pytest.raises(PolicyViolationError, match="gate is not approved"):
+        room.activities.open_wave(step)
+    room.gate(batch, "wave/2", late, "approved")
+    assert room.activities.open_wave(step).counts == {"opened": 1}
+
+
+def test_late_wave_is_the_last(room: Room) -> None:
+    """Those who were cleared late are activated in one wave, and nobody comes after them."""
+    batch = _before_its_late_wave(room)
+    with pytest.raises(PolicyViolationError, match="the plan has next"):
+        room.activities.open_wave(replace(wave_of(batch), wave=2, tranche=1, length=0))
+    room.seal(batch, tranche=1, cleared=0)
+    step = replace(wave_of(batch), wave=2, tranche=1, length=0)
+    assert room.activities.open_wave(step).counts == {"opened": 1}
+    assert room.activities.check_wave(step).healthy
+    with pytest.raises(PolicyViolationError, match="the plan has next"):
+        room.activities.open_wave(replace(step, wave=3))
+
+
+def test_batch_without_a_plan_opens_no_wave(room: Room) -> None:
+    """Without a plan there is no next wave."""
+    batch = claimed_batch(room.databases.provisioning)
+    with pytest.raises(PolicyViolationError, match="no plan"):
+        room.activities.open_wave(wave_of(batch))
+
+
+TWO_LESS = ["2 of 10 wallets of the wave are not active"]
+NEVER = "wave = NULL, activated_at = NULL"
+
+UNHEALTHY: dict[str, tuple[str, list[str]]] = {
+    "activated in another wave": ("wave = 7", TWO_LESS),
+    "left ready": (f"state = 'ready', {NEVER}", TWO_LESS),
+    "frozen meanwhile": ("state = 'frozen'", []),
+    "revoked meanwhile": (f"state = 'revoked', {NEVER}", []),
+    "of another tranche": ("tranche = 1", []),
+}
+"""What becomes of two wallets of ten; the policy forgives one."""
+
+
+@pytest.mark.parametrize("case", UNHEALTHY)
+def test_wave_counts_the_wallets_it_should_have_activated(room: Room, case: str) -> None:
+    """Expected is whoever is on the way or there; active is who became so in this very wave."""
+    change, reasons = UNHEALTHY[case]
+    batch, wave = _activated(room)
+    _past_the_rules(room, batch, f"{change} WHERE ordinal < 2")
+    assert room.activities.check_wave(wave).reasons == reasons
+
+
+def test_wallet_active_although_withheld_fails_its_wave(room: Room) -> None:
+    """One is enough; a withheld subject of another batch, and one that is not active, are none."""
+    (batch, wave), (_, others) = _activated(room), _activated(room)
+    room.withhold(batch, 3)
+    assert room.activities.check_wave(wave).reasons == ["1 wallets are active although they are withheld"]
+    assert room.activities.check_wave(others).healthy
+
+
+def test_undoing_is_one_batchs_own(room: Room) -> None:
+    """Another batch's wallets stay active, and those that it froze before are not counted here."""
+    (first, _), (second, _), (third, _) = (_activated(room) for _ in range(3))
+    for batch in (first, second):
+        step = BatchStep(batch_id=batch.batch_id, fence=batch.fence)
+        assert room.activities.undo_activation(step).counts == {"frozen": COUNT, "waves": 1}
+    assert room.states(third) == "a" * COUNT
