@@ -160,10 +160,9 @@ def check_holds(facts: BundleFacts, found: AuditFacts) -> str:
 
 
 def _require_recorded(facts: BundleFacts, found: AuditFacts) -> None:
-    told = {
-        str(entry.facts.get("attempt_key")): entry
-        for entry in (*found.of_kind("attempt.counted"), *found.of_kind("attempt.refused"))
-    }
+    entries = (*found.of_kind("attempt.counted"), *found.of_kind("attempt.refused"))
+    told = {str(entry.facts.get("attempt_key")): entry for entry in entries}
+    require(len(told) == len(entries), "the audit log tells of an attempt twice")
     held = {row.attempt_key for row in facts.attempts}
     whole = len(held) == len(facts.attempts) and held == set(told)
     require(whole, "the attempts differ from those in the audit log")
@@ -274,13 +273,14 @@ def _by_gate(attempts: Iterable[AttemptRow]) -> dict[tuple[str, str], list[Attem
 def _refused_in_time(facts: BundleFacts, found: AuditFacts) -> dict[tuple[str, str], list[AttemptRow]]:
     """Refused attempts that came after their gate had opened and before its end, by the log's own order."""
     came = {str(entry.facts.get("attempt_key")): entry.seq for entry in found.of_kind("attempt.refused")}
-    opened = {_over(entry): entry for entry in found.of_kind("gate.opened")}
+    # Told twice, a gate was open for the longer of the times.
+    opened = {_over(entry): entry for entry in reversed(found.of_kind("gate.opened"))}
     ended = {_over(entry): entry.seq for entry in found.of_kind("gate.closed")}
     for entry in found.of_kind("hold.settled"):
         ended[HOLD, str(entry.facts.get("hold_digest"))] = entry.seq
 
     def is_in_time(over: tuple[str, str], row: AttemptRow) -> bool:
-        seq = came.get(row.attempt_key, 0)
+        seq = came[row.attempt_key]
         if seq > ended.get(over, seq):
             return False
         if over[0] == HOLD:  # open from its verdict on: nobody can name its digest before
@@ -288,7 +288,7 @@ def _refused_in_time(facts: BundleFacts, found: AuditFacts) -> dict[tuple[str, s
         gate = opened.get(over)
         return gate is not None and gate.seq < seq and _is_before_expiry(row, gate)
 
-    by_gate = _by_gate([row for row in facts.attempts if not row.counted])
+    by_gate = _by_gate([row for row in facts.attempts if row.attempt_key in came])
     return {over: [row for row in rows if is_in_time(over, row)] for over, rows in by_gate.items()}
 
 

@@ -1937,7 +1937,8 @@ def denied(bench: Bench) -> set[tuple[str, str]]:
     """Gates, and holds, against which a good no came while they were open, and was refused."""
     log, found = bench.case.log, set()
     came = {entry.get("attempt_key"): entry["(seq)"] for entry in log["attempt.refused"]}
-    opened = {(entry.get("gate"), entry.get("digest")): entry for entry in log["gate.opened"]}
+    # Told twice, a gate was open for the longer of the times.
+    opened = {(entry.get("gate"), entry.get("digest")): entry for entry in reversed(log["gate.opened"])}
     ended = {(entry.get("gate"), entry.get("digest")): entry["(seq)"] for entry in log["gate.closed"]}
     ended |= {("hold", entry.get("hold_digest")): entry["(seq)"] for entry in log["hold.settled"]}
     for key, rows in decisions(bench.case, counted=False).items():
@@ -1960,11 +1961,9 @@ def check_attempts(case: Case) -> str:
         sorted(row["received_at"] for row in case.attempts) == [row["received_at"] for row in case.attempts],
         "approvals.jsonl is not in its order",
     )
-    told = {
-        entry.get("attempt_key"): entry
-        for name in ("counted", "refused")
-        for entry in case.log[f"attempt.{name}"]
-    }
+    entries = case.log["attempt.counted"] + case.log["attempt.refused"]
+    told = {entry.get("attempt_key"): entry for entry in entries}
+    need(len(told) == len(entries), "the audit log tells of an attempt twice")
     keys = [row["attempt_key"] for row in case.attempts]
     need(len(set(keys)) == len(keys) and set(keys) == set(told), "the attempts differ from the audit log")
     for row in case.attempts:

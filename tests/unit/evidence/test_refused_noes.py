@@ -88,6 +88,23 @@ def at_the_expiry(made: Dossier) -> None:
     expiring(made, made.row(layout.APPROVALS, counted=False, reason_code="expired")["received_at"])
 
 
+def told_twice(made: Dossier) -> None:
+    """The log tells of it again when the gate was closed."""
+    No(gate="wave/2", beside="attempt.counted", by=wallets)(made)
+    told = made.told("attempt.refused", reason_code="expired")
+    made.tell("attempt.refused", **{name: value for name, value in told.items() if name != "kind"})
+
+
+def gate_opened_twice(made: Dossier) -> None:
+    """The log, and the member, tell of the opening again after it."""
+    No(gate="wave/2", beside="attempt.counted", by=wallets)(made)
+    gates = made.parts[layout.GATES]
+    opened = made.row(layout.GATES, gate="wave/2")
+    gates.insert(gates.index(opened) + 1, dict(opened))
+    log, end = made.parts[layout.AUDIT], made.entries("gate.closed", gate="wave/2")[0]
+    log.insert(log.index(end), {**end, "body": dict(made.told("gate.opened", gate="wave/2"))})
+
+
 STANDS: dict[str, tuple[Callable[[Dossier], None], str]] = {
     "at the first gate": (No(gate="compliance", beside="attempt.counted"), "gates"),
     "as soon as it is open": (No(gate="compliance", beside="gate.opened"), "gates"),
@@ -98,6 +115,8 @@ STANDS: dict[str, tuple[Callable[[Dossier], None], str]] = {
     "filed elsewhere": (filed_elsewhere, "gates"),
     "with a used nonce": (with_a_used_nonce, "gates"),
     "before the expiry": (before_the_expiry, "gates"),
+    "told twice": (told_twice, "approvals"),
+    "at a gate told twice": (gate_opened_twice, "gates"),
 }
 
 
