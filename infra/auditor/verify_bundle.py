@@ -1209,9 +1209,10 @@ class Bundle:
         """Members must fill the file up to its directory: none inside another, nothing between two."""
         place = 0
         for entry in self._entries:
-            need(entry.header_offset == place, "the members overlap, or there is something between them")
-            self._file.seek(place + 26)
-            name, extra = struct.unpack("<2H", self._file.read(4))
+            self._file.seek(place)
+            mark, name, extra = struct.unpack("<4s22x2H", self._file.read(30))
+            here = entry.header_offset == place and mark == b"PK\3\4"
+            need(here, "the members overlap, or there is something between them")
             place += 30 + name + extra + entry.compress_size
         need(place == self._directory, "the members overlap, or there is something between them")
 

@@ -116,6 +116,7 @@ CHANGES: dict[str, Change] = {
     "a gap before the directory": between,
     "overlapping members": overlapping,
     "members in each other's place": swapped,
+    "a member without its mark": lambda content: content.replace(b"PK\3\4", b"PK\3\5", 1),
     "huge declared sizes": swollen,
     "a comment length and no comment": lambda content: content[:-2] + b"\x05\x00",
     "an end within a comment": lambda content: content[:-2] + b"\x16\x00" + content[-END.size :],
