@@ -14,7 +14,6 @@ from activities.activation.waves import WaveCount, wave_problems
 from activities.canonical import canonical
 from activities.clients.transit import Transit
 from activities.contracts.shapes import BatchStep, SliceResult
-from activities.digests import slice_message, wallet_leaf
 from activities.failures import (
     ConflictError,
     IntegrityError,
@@ -23,7 +22,7 @@ from activities.failures import (
     StaleFenceError,
 )
 from infra.devstack import Stack
-from tests.integration.seeded import DEPLOYMENT, SeededBatch, planned_batch, raise_fence, told
+from tests.integration.seeded import SeededBatch, planned_batch, raise_fence, told
 from tests.integration.store_fixtures import Databases
 from tests.integration.store_rows import run, some_wallets
 from tests.integration.wave_room import COUNT, Room, slice_of, wave_of
@@ -284,7 +283,8 @@ def test_late_tranche_is_counted_by_rank(room: Room) -> None:
         " VALUES (:no, 0, 'h', 'clear', 0)",
         no=batch.batch_no,
     )
-    _late_wallets(room, batch, [2, 9])
+    some_wallets(room.databases, batch.batch_no, count=0)
+    room.late_wallets(batch, [2, 9])
     room.passed(batch, wave=1, length=COUNT)
     room.seal(batch, tranche=1, cleared=2)
     wave = room.opened(batch, wave=2, tranche=1, length=2)
@@ -292,46 +292,6 @@ def test_late_tranche_is_counted_by_rank(room: Room) -> None:
     assert room.states(batch) == "ra"
     assert room.activities.activate_slice(slice_of(wave, index=1, offset=0, length=1)).row_count == 1
     assert room.activities.check_wave(wave).healthy
-
-
-def _late_wallets(room: Room, batch: SeededBatch, ordinals: list[int]) -> None:
-    """Ready wallets of the late tranche with custody's signature."""
-    some_wallets(room.databases, batch.batch_no, count=0)
-    for ordinal in ordinals:
-        run(
-            room.databases.custody,
-            "INSERT INTO wallets"
-            " (batch_no, ordinal, chain, keyring_no, account, address_index, address, possession, tranche)"
-            " SELECT :no, :i, 'ethereum', keyring_no, 0, :i, 'address ' || :i, 'p', 1 FROM keyrings"
-            " WHERE batch_no = :no",
-            no=batch.batch_no,
-            i=ordinal,
-        )
-    run(room.databases.custody, "UPDATE wallets SET state = 'ready' WHERE batch_no = :no", no=batch.batch_no)
-    leaves = [
-        wallet_leaf(ordinal=i, chain="ethereum", path=f"m/44'/60'/0'/0/{i}", address=f"address {i}")
-        for i in ordinals
-    ]
-    root = merkle.root(leaves)
-    message = slice_message(
-        deployment=DEPLOYMENT,
-        batch_id=batch.batch_id,
-        tranche=1,
-        slice_index=0,
-        first_position=0,
-        length=len(ordinals),
-        row_count=len(ordinals),
-        root=root.hex(),
-    )
-    run(
-        room.databases.custody,
-        "INSERT INTO slices (batch_no, stage, tranche, slice_index, first_position, length, row_count, root,"
-        " signature) VALUES (:no, 'derive', 1, 0, 0, :length, :length, :root, :signature)",
-        no=batch.batch_no,
-        length=len(ordinals),
-        root=root,
-        signature=base64.b64encode(room.attest.sign("attest", message)).decode(),
-    )
 
 
 def test_wave_that_did_not_activate_enough_fails(room: Room) -> None:

@@ -69,18 +69,52 @@ class Room:
             self.sign(batch, index, list(range(first, min(first + 4, count))))
         return batch
 
-    def sign(self, batch: SeededBatch, index: int, ordinals: list[int]) -> None:
+    def late_wallets(self, batch: SeededBatch, ordinals: list[int], *, in_slices: int = 1) -> None:
+        """Ready wallets of the late tranche with custody's signature."""
+        run(
+            self.databases.custody,
+            "INSERT INTO wallets"
+            " (batch_no, ordinal, chain, keyring_no, account, address_index, address, possession, tranche)"
+            " SELECT :no, i, 'ethereum', keyring_no, 0, i, 'address ' || i, 'p', 1 FROM keyrings,"
+            " unnest(CAST(:ordinals AS int[])) i WHERE batch_no = :no",
+            no=batch.batch_no,
+            ordinals=ordinals,
+        )
+        run(
+            self.databases.custody,
+            "UPDATE wallets SET state = 'ready' WHERE batch_no = :no AND ordinal = ANY (:ordinals)",
+            no=batch.batch_no,
+            ordinals=ordinals,
+        )
+        size = len(ordinals) // max(1, in_slices)
+        for index in range(in_slices):
+            own = ordinals[index * size : (index + 1) * size]
+            self.sign(batch, index, own, tranche=1, first=index * size)
+
+    def sign(
+        self,
+        batch: SeededBatch,
+        index: int,
+        ordinals: list[int],
+        *,
+        tranche: int = 0,
+        first: int | None = None,
+    ) -> None:
         """Records a slice of addresses as custody does, signed by the real key service."""
         leaves = [
             wallet_leaf(ordinal=i, chain="ethereum", path=f"m/44'/60'/0'/0/{i}", address=f"address {i}")
             for i in ordinals
         ]
         root = merkle.root(leaves)
-        place = {"slice_index": index, "first_position": ordinals[0], "length": len(ordinals)}
+        place = {
+            "tranche": tranche,
+            "slice_index": index,
+            "first_position": ordinals[0] if first is None else first,
+            "length": len(ordinals),
+        }
         message = slice_message(
             deployment=DEPLOYMENT,
             batch_id=batch.batch_id,
-            tranche=0,
             row_count=len(ordinals),
             root=root.hex(),
             **place,
@@ -88,8 +122,8 @@ class Room:
         run(
             self.databases.custody,
             "INSERT INTO slices (batch_no, stage, tranche, slice_index, first_position, length, row_count,"
-            " root, signature) VALUES (:no, 'derive', 0, :slice_index, :first_position, :length, :length,"
-            " :root, :signature)",
+            " root, signature) VALUES (:no, 'derive', :tranche, :slice_index, :first_position, :length,"
+            " :length, :root, :signature)",
             no=batch.batch_no,
             root=root,
             signature=base64.b64encode(self.attest.sign("attest", message)).decode(),

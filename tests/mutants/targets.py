@@ -50,9 +50,13 @@ _DESK: Final = tuple(
 _CUSTODY: Final = tuple(
     f"tests/integration/custody/test_{name}.py" for name in ("four_eyes", "attacks", "forgeries", "custody")
 )
-_KEYS: Final = (*_CUSTODY, "tests/integration/custody/test_sealing.py")
+_KEYS: Final = (
+    *(f"tests/integration/custody/test_{name}.py" for name in ("custody", "one_at_a_time", "sealing")),
+    *_CUSTODY[:-1],
+)
 _WAVES: Final = tuple(
-    f"tests/integration/test_{name}.py" for name in ("activation", "attested_wallets", "wave_records")
+    f"tests/integration/test_{name}.py"
+    for name in ("activation", "attested_wallets", "wave_records", "announcements")
 )
 _POLICY: Final = ("tests/unit/test_policy.py", "tests/unit/test_policy_edges.py")
 _BUNDLES: Final = (

@@ -1,0 +1,90 @@
+"""Custody's steps one after the other, each over what is its own: what waits, and what is left alone."""
+
+import pytest
+from sqlalchemy import select
+
+from activities.custody.activities import CustodyActivities
+from activities.failures import IntegrityError, PolicyViolationError
+from activities.store import tables as t
+from activities.store.locks import lock, lock_slice
+from tests.integration.custody.batches import AskedBatch
+from tests.integration.custody.room import Room
+from tests.integration.one_at_a_time import behind
+
+
+def test_keyring_waits_for_the_one_being_made(batch: AskedBatch, custody: CustodyActivities) -> None:
+    """Two openings at once seal one after the other, so that the second finds the first."""
+    batch.sign_gates()
+    opened = behind(
+        batch.room.databases.custody,
+        lambda connection: lock(connection, f"keyring/{batch.batch_id}"),
+        lambda: custody.open_keyring(batch.tranche_step()),
+    )
+    assert [row.keyring_id for row in batch.keyrings()] == [opened.keyring_id]
+
+
+def test_slice_and_range_wait_for_their_other_attempt(
+    opened_batch: AskedBatch, custody: CustodyActivities
+) -> None:
+    """An attempt that comes while another one stores finds what that one stored."""
+    step, database = opened_batch.slice_step(), opened_batch.room.databases.custody
+    derived = behind(
+        database,
+        lambda connection: lock_slice(connection, "derive", step),
+        lambda: custody.derive_slice(step),
+    )
+    verified = behind(
+        database,
+        lambda connection: lock_slice(connection, "verify", step),
+        lambda: custody.verify_range(step),
+    )
+    assert (custody.derive_slice(step), custody.verify_range(step)) == (derived, verified)
+    assert {row.state for row in opened_batch.wallets()} == {"ready"}
+
+
+def test_undoing_is_one_batchs_own(room: Room, custody: CustodyActivities) -> None:
+    """Another batch keeps its wallets and its account, and its revoked ones are not counted here."""
+    batches = [AskedBatch(room=room) for _ in range(3)]
+    for batch in batches:
+        batch.prepare()
+        custody.open_keyring(batch.tranche_step())
+        custody.derive_slice(batch.slice_step())
+    for batch in batches[:2]:
+        batch.raise_fence()
+        undone = custody.undo_derivation(batch.batch_step()).counts
+        assert undone == {"revoked": len(batch.wallets()), "burned_accounts": 1}
+    assert {row.state for row in batches[2].wallets()} == {"derived"}
+    own = t.keyring_accounts.c
+    with room.databases.owner.transaction() as connection:
+        burned = select(own.burned_at).where(own.batch_no == batches[2].batch_no)
+        assert connection.execute(burned).scalars().all() == [None]
+
+
+def test_other_range_under_a_verified_number_is_refused(
+    opened_batch: AskedBatch, custody: CustodyActivities
+) -> None:
+    """What was verified under a number is no answer for any other range."""
+    custody.derive_slice(opened_batch.slice_step())
+    custody.verify_range(opened_batch.slice_step())
+    for other in ({"length": opened_batch.count - 1}, {"offset": 1}):
+        with pytest.raises(PolicyViolationError, match="another range was verified"):
+            custody.verify_range(opened_batch.slice_step(**other))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("tranche = 1 WHERE ordinal = 3", "another number of wallets"),
+        ("keyring_no = keyring_no + 1000 WHERE ordinal = 3", "another keyring"),
+        ("account = 1 WHERE ordinal = 3", "another keyring"),
+    ],
+)
+def test_wallet_moved_in_the_store_stops_the_range(
+    opened_batch: AskedBatch, custody: CustodyActivities, change: str, told: str
+) -> None:
+    """A range is derived again as it was derived: nobody missing, all under the batch's own account."""
+    custody.derive_slice(opened_batch.slice_step())
+    opened_batch.tamper("wallets", change)
+    with pytest.raises(IntegrityError, match=told):
+        custody.verify_range(opened_batch.slice_step())
+    assert {row.state for row in opened_batch.wallets()} == {"derived"}
