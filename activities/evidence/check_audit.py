@@ -139,12 +139,9 @@ def check_waves(facts: BundleFacts, found: AuditFacts) -> str:
     held = [tuple(getattr(row, name) for name in names) for row in facts.waves.values()]
     require(told == held, "the waves differ from those in the audit log")
     undone = bool(found.of_kind("undo.activation"))
-    closed = {
-        entry.facts.get("wave"): "undone" if undone else entry.facts.get("outcome")
-        for entry in found.of_kind("wave.closed")
-    }
+    closed = {entry.facts.get("wave"): entry.facts.get("outcome") for entry in found.of_kind("wave.closed")}
     for row in facts.waves.values():
-        end = closed.get(row.wave, "undone" if undone else "")
+        end = "undone" if undone else closed.get(row.wave, "")
         require(row.outcome == end, "a wave ended otherwise than the audit log says")
     return f"{len(held)} waves agree with the audit log"
 
