@@ -120,10 +120,10 @@ TARGETS: Final = (
     _workflow("stages"),
     _workflow("waves"),
     _evidence("check_approvals", "refused_noes"),
-    _evidence("check_audit", "forged_log", "kept_heads", "other_ways"),
-    _evidence("check_evidence", "forged_evidence", "other_ways"),
+    _evidence("check_audit", "other_ways", "forged_log", "kept_heads"),
+    _evidence("check_evidence", "other_ways", "forged_evidence"),
     _evidence("check_plan", "forged_plans", "made_over"),
     _evidence("check_restricted", "forged_subjects", "made_over"),
-    _evidence("check_wallets", "forged_wallets", "other_ways"),
+    _evidence("check_wallets", "other_ways", "forged_wallets"),
     _evidence("verify"),
 )
