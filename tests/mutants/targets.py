@@ -125,5 +125,5 @@ TARGETS: Final = (
     _evidence("check_plan", "forged_plans", "made_over"),
     _evidence("check_restricted", "forged_subjects", "made_over"),
     _evidence("check_wallets", "other_ways", "forged_wallets"),
-    _evidence("verify"),
+    _evidence("verify", "verified_parts"),
 )
