@@ -50,7 +50,7 @@ async def test_abort_stops_a_shard_at_work(office: Office) -> None:
     batch = office.new_id("midwave")
     await office.start(office.request(batch))
     await office.at_gate(batch, "compliance")
-    with hold_up(office.stack, "outbox") as is_waiting:
+    with hold_up(office.stack, "outbox", writer_of=batch) as is_waiting:
         await office.pass_gate(batch, "compliance")
         await _held_up(is_waiting)
         await office.abort(batch)
