@@ -181,6 +181,10 @@ def test_a_range_of_several_slices_is_verified_at_once(room: Room, custody: Cust
     custody.open_keyring(batch.tranche_step())
     for step in batch.steps():
         custody.derive_slice(step)
+    assert custody.verify_range(step).checked == step.length
+    assert {row.ordinal for row in batch.wallets() if row.state == "ready"} == set(
+        range(SLICE_SIZE, batch.count)
+    )
     verified = custody.verify_range(batch.slice_step(index=0, offset=0, length=batch.count))
     assert verified.checked == len(eligible(batch.count))
     assert [row.ordinal for row in batch.wallets()] == eligible(batch.count)
@@ -313,6 +317,7 @@ def test_a_step_of_an_older_fence_leaves_no_wallet(
         with pytest.raises(StaleFenceError):
             attempt()
     assert opened_batch.wallets() == []
+    assert _kinds(opened_batch, stale[0].audit_chain) == []
 
 
 @pytest.mark.usefixtures("sealed_key_service")

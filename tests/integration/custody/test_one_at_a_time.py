@@ -7,7 +7,8 @@ from activities.custody.activities import CustodyActivities
 from activities.failures import IntegrityError, PolicyViolationError
 from activities.store import tables as t
 from activities.store.locks import lock, lock_slice
-from tests.integration.custody.batches import AskedBatch
+from infra.devstack import Stack
+from tests.integration.custody.batches import HELD_EARLY, HELD_LATE, HELD_REFUSED, AskedBatch
 from tests.integration.custody.room import Room
 from tests.integration.one_at_a_time import behind
 
@@ -40,6 +41,58 @@ def test_slice_and_range_wait_for_their_other_attempt(
     )
     assert (custody.derive_slice(step), custody.verify_range(step)) == (derived, verified)
     assert {row.state for row in opened_batch.wallets()} == {"ready"}
+
+
+def test_answers_from_the_record_need_no_key_service(
+    opened_batch: AskedBatch, custody: CustodyActivities, stack: Stack
+) -> None:
+    """What was done is told again as it was, without another key being asked for."""
+    step = opened_batch.slice_step()
+    calls = (
+        lambda: custody.open_keyring(opened_batch.tranche_step()),
+        lambda: custody.derive_slice(step),
+        lambda: custody.verify_range(step),
+        lambda: custody.attest_head(opened_batch.batch_step()),
+    )
+    done = [call() for call in calls]
+    stack.openbao.seal()
+    try:
+        assert [call() for call in calls] == done
+    finally:
+        stack.openbao.unseal()
+
+
+def test_late_range_is_made_ready_alone(room: Room, custody: CustodyActivities) -> None:
+    """Who lies between two who were cleared late, or stands in another batch, waits for their own range."""
+    batch, other = AskedBatch(room=room), AskedBatch(room=room)
+    for each in (batch, other):
+        each.claim()
+        each.plan()
+        each.screen()
+        each.settle(HELD_EARLY, "clear", by=[room.lee])
+        each.seal_evidence(0)
+        each.sign_gates()
+        custody.open_keyring(each.tranche_step())
+        custody.derive_slice(each.slice_step())
+    for ordinal in (HELD_LATE, HELD_REFUSED):
+        batch.settle(ordinal, "clear", by=[room.lee])
+    batch.seal_evidence(1)
+    batch.approve("issuance", batch.evidence_digests[1], by=[room.lee])
+    late = batch.slice_step(tranche=1, length=2)
+    custody.derive_slice(late)
+    assert custody.verify_range(late).checked == 2
+    assert {row.ordinal for row in batch.wallets() if row.state == "ready"} == {HELD_LATE, HELD_REFUSED}
+    assert custody.verify_range(batch.slice_step()).checked == batch.count - 3
+    assert {row.state for row in batch.wallets()} == {"ready"}
+    assert {row.state for row in other.wallets()} == {"derived"}
+
+
+def test_revoked_wallet_is_not_made_ready(opened_batch: AskedBatch, custody: CustodyActivities) -> None:
+    """What has ended in a range stays as it ended, and the others of the range become ready."""
+    custody.derive_slice(opened_batch.slice_step())
+    opened_batch.tamper("wallets", "state = 'revoked' WHERE ordinal = 3")
+    custody.verify_range(opened_batch.slice_step())
+    assert {row.ordinal for row in opened_batch.wallets() if row.state != "ready"} == {3}
 
 
 def test_undoing_is_one_batchs_own(room: Room, custody: CustodyActivities) -> None:
