@@ -10,7 +10,7 @@ from activities.contracts.shapes import MAIN_TRANCHE
 from activities.evidence.check_plan import policy_decision, readable_policy, readable_request, requester_key
 from activities.evidence.facts import AuditFacts, BundleFacts, Entry
 from activities.evidence.reader import loose_json
-from activities.evidence.report import CheckSkippedError, require
+from activities.evidence.report import CheckFailedError, CheckSkippedError, require
 from activities.evidence.rows import AttemptRow, GateRow
 from activities.policy.decision import Decision
 from activities.policy.shape import Policy
@@ -41,16 +41,18 @@ class Bench:
     refused: Mapping[tuple[str, str], list[AttemptRow]]
     """Those refused while their gate was open: what the record says of a no does not take it back."""
 
-    def rule(self, gate: str) -> GateRule | None:
+    def rule(self, gate: str) -> GateRule:
         """Whom the policy asks for at a gate; `wave/3` and `resume/3` are kinds of gates."""
-        return self.decision.gates.get(gate.partition("/")[0])
+        rule = self.decision.gates.get(gate.partition("/")[0])
+        if rule is None:
+            raise CheckFailedError("the policy does not know a gate that was opened or decided on")
+        return rule
 
     def terms(self, gate: str) -> dict[str, Any]:
         """A gate's terms by the policy: whom it asks for and how long it waits."""
-        rule, times = self.rule(gate), self.policy.approvals
-        require(rule is not None, "a gate was opened that the policy does not know")
+        times = self.policy.approvals
         return {
-            "roles": dict(rule.seats) if rule else {},
+            "roles": dict(self.rule(gate).seats),
             "wait_hours": times.wait_hours,
             "remind_hours": times.remind_hours,
             "escalate_hours": times.escalate_hours,
@@ -58,11 +60,9 @@ class Bench:
 
     def stands(self, gate: str, digest: str, *, at: str) -> GateState:
         """How a gate stood at a moment, counted from the raw statements."""
-        rule = self.rule(gate)
-        require(rule is not None, "a gate was opened that the policy does not know")
         counted = [row for row in self.counted.get((gate, digest), []) if row.received_at <= at]
         return tally(
-            Gate(name=gate, digest=digest, rule=rule or GateRule(seats={})),
+            Gate(name=gate, digest=digest, rule=self.rule(gate)),
             [_attempt(row) for row in (*counted, *self.refused.get((gate, digest), []))],
             trust=self.trust,
             context=self.context,
@@ -78,7 +78,6 @@ def bench(facts: BundleFacts, found: AuditFacts) -> Bench:
     if decision is None or policy is None:
         raise CheckSkippedError("the batch ended before it was planned")
     request = readable_request(facts)
-    require(facts.table.deployment == facts.trust.deployment, "the bundle is another deployment's")
     context = GateContext(
         tenant=request.tenant,
         batch_id=request.batch_id,
@@ -119,16 +118,12 @@ def check_gates(facts: BundleFacts, found: AuditFacts) -> str:
     ]
     held = [(row.gate, row.digest, parse_instant(row.expires_at)) for row in facts.gates]
     require(held == opened, "the gates differ from those in the audit log")
-    closed = {
-        (str(entry.facts.get("gate")), str(entry.facts.get("digest"))): (
-            str(entry.facts.get("outcome")),
-            entry.recorded_at,
-        )
-        for entry in found.of_kind("gate.closed")
-    }
+    ends = found.of_kind("gate.closed")
+    closed = {_over(entry): (str(entry.facts.get("outcome")), entry.recorded_at) for entry in ends}
     for row in facts.gates:
         _require_gate(facts, on, row, closed.get((row.gate, row.digest)))
-    require(len(closed) <= len(facts.gates), "the audit log tells of a gate that is missing")
+    known = len(closed) == len(ends) and set(closed) <= {(row.gate, row.digest) for row in facts.gates}
+    require(known, "the audit log tells of a gate that is missing, or of an end twice")
     passed = {(row.gate, row.digest) for row in facts.gates if row.outcome == "approved"}
     needed = _needed(facts, on)
     require(needed <= passed, "something went on without a gate that the policy asks for")
@@ -146,7 +141,7 @@ def check_holds(facts: BundleFacts, found: AuditFacts) -> str:
     }
     same = told == {(row.ordinal, row.hold_digest, row.decision) for row in settled}
     require(same, "the settled holds differ from those in the audit log")
-    cancelled = sum(int(entry.facts.get("cancelled") or 0) for entry in found.of_kind("undo.screening"))
+    cancelled = sum(int(entry.facts["cancelled"]) for entry in found.of_kind("undo.screening"))
     same = cancelled == len(facts.adjudications) - len(settled)
     require(same, "the audit log tells of other cancelled holds")
     if not settled:
@@ -178,7 +173,7 @@ def _require_recorded(facts: BundleFacts, found: AuditFacts) -> None:
         whole = came == ("statement_sha256" in said) and came == (row.signature is not None)
         require(whole, "an attempt lacks its statement or signature, or has one it did not come with")
         # A refused text that the store could not hold was kept with replacement characters.
-        altered = not row.counted and "\ufffd" in (row.statement or "")
+        altered = not row.counted and "\ufffd" in str(row.statement)
         if row.statement is not None and not altered:
             exact = text_digest(row.statement) == said.get("statement_sha256")
             require(exact, "an attempt's statement differs from the one in the audit log")
@@ -187,7 +182,8 @@ def _require_recorded(facts: BundleFacts, found: AuditFacts) -> None:
 
 def _require_arrival(row: AttemptRow, said: Mapping[str, Any]) -> None:
     """What logs of before do not say, and every newer one does."""
-    signature, altered = row.signature or "", not row.counted and "\ufffd" in (row.signature or "")
+    signature = str(row.signature)
+    altered = not row.counted and "\ufffd" in signature
     if "signature_sha256" in said and not altered:
         exact = text_digest(signature) == said["signature_sha256"]
         require(exact, "an attempt's signature differs from the one in the audit log")
@@ -196,12 +192,10 @@ def _require_arrival(row: AttemptRow, said: Mapping[str, Any]) -> None:
 
 
 def _require_counts(on: Bench, gate: str, digest: str, row: AttemptRow, seen: set[str]) -> None:
-    rule = on.rule(gate)
-    require(rule is not None, "a counted decision names a gate the policy does not know")
-    opened = Gate(name=gate, digest=digest, rule=rule or GateRule(seats={}))
+    opened = Gate(name=gate, digest=digest, rule=on.rule(gate))
     judged = judge_attempt(
-        row.statement or "",
-        row.signature or "",
+        str(row.statement),
+        str(row.signature),
         trust=on.trust,
         context=replace(on.context, gates=(opened,)),
         now=parse_instant(row.received_at),
@@ -238,17 +232,14 @@ def _needed(facts: BundleFacts, on: Bench) -> set[tuple[str, str]]:
         needed |= {("issuance", facts.evidence_digests.get(tranche, "")) for tranche in derived}
     first = on.decision.rollout.approve_from_wave
     for wave in facts.waves.values():
-        if first and "wave" in on.decision.gates and wave.wave >= first:
+        if first and wave.wave >= first:
             needed.add((f"wave/{wave.wave}", facts.evidence_digests.get(wave.tranche, "")))
     return needed
 
 
 def _require_waited(facts: BundleFacts, found: AuditFacts, needed: set[tuple[str, str]]) -> None:
     """What a gate was needed for stands after the gate's end in the batch's own chain."""
-    ends = {
-        (str(entry.facts.get("gate")), str(entry.facts.get("digest"))): entry.seq
-        for entry in found.of_kind("gate.closed")
-    }
+    ends = {_over(entry): entry.seq for entry in found.of_kind("gate.closed")}
     starts = {f"wave/{entry.facts.get('wave')}": entry.seq for entry in found.of_kind("wave.opened")}
     for gate, kind in (("compliance", "lists.pinned"), ("issuance", "keyring.opened")):
         if begun := found.of_kind(kind):
@@ -265,7 +256,7 @@ def _by_gate(attempts: Iterable[AttemptRow]) -> dict[tuple[str, str], list[Attem
     for row in attempts:
         if row.message == "pause" and row.statement is None:
             continue
-        said = loose_json(row.statement or "") or {}
+        said = loose_json(str(row.statement)) or {}
         by_gate.setdefault((str(said.get("gate")), str(said.get("digest"))), []).append(row)
     return by_gate
 
@@ -302,8 +293,8 @@ def _over(entry: Entry) -> tuple[str, str]:
 
 def _attempt(row: AttemptRow) -> Attempt:
     return Attempt(
-        statement=row.statement or "",
-        signature=row.signature or "",
+        statement=str(row.statement),
+        signature=str(row.signature),
         counted_at=parse_instant(row.received_at),
         refused=not row.counted,
     )

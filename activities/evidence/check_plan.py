@@ -44,6 +44,9 @@ def check_plan(facts: BundleFacts, found: AuditFacts) -> str:
     require(_contiguous(facts, "intake", plan.subject_count), "the intake slices do not cover the subjects")
     composed = _composed(facts, "intake", plan.subject_count)
     require(composed == plan.manifest_root, "the manifest root differs from the intake slices")
+    named = {*facts.adjudications, *facts.withholdings}
+    known = all(ordinal < plan.subject_count for ordinal in named)
+    require(known, "a hold or a withholding is of a subject that the plan does not count")
     told = {entry.facts.get("plan_digest") for entry in found.of_kind("batch.planned")}
     require(told == {facts.plan_digest}, "the plan differs from the one in the audit log")
     return f"a plan of {plan.subject_count} subjects, its digest recomputed"

@@ -135,6 +135,8 @@ class WalletWalk:
         first = subject[0]
         require([row.chain for row in subject] == self._asked, "a subject lacks a wallet or has one twice")
         require(len({row.tranche for row in subject}) == 1, "a subject's wallets are of two tranches")
+        subjects = self._facts.plan.subject_count if self._facts.plan else 0
+        require(first.ordinal < subjects, "a wallet is of a subject that the plan does not count")
         position = self._position(first)
         self.subjects[first.tranche] += 1
         self.ordinals.append(first.ordinal)

@@ -1641,6 +1641,8 @@ def check_plan(case: Case) -> str:
     need(covers(rows, total), "the intake slices are not the plan's subjects")
     same = composed(row["root"] for row in rows) == plan["manifest_root"]
     need(same, "the manifest root differs from its slices")
+    counted = all(ordinal < total for ordinal in (*case.decided, *case.withheld))
+    need(counted, "a hold or a withholding is of a subject that the plan does not count")
     need(planned == {case.plan_digest}, "the plan differs from the audit log")
     return f"a plan of {total} subjects, its digest and root recomputed"
 
@@ -2061,6 +2063,7 @@ def check_gates(case: Case) -> str:
     )
     need(told == held, "the gates differ from the audit log")
     closed = {(entry.get("gate"), entry.get("digest")): entry for entry in case.log["gate.closed"]}
+    ended_twice = len(closed) < len(case.log["gate.closed"])
     times = ("wait_hours", "remind_hours", "escalate_hours")
     over = {case.plan_digest, *(case.evidence_digest(tranche) for tranche in case.evidence)}
     for row in case.gates:
@@ -2077,6 +2080,7 @@ def check_gates(case: Case) -> str:
             need(not hidden, "a gate passed over a decision against it that stands")
             need(row["outcome"] != "rejected" or state.refused, "nobody who may rejected a gate")
     need(not closed, "the audit log tells of a gate that is missing")
+    need(not ended_twice, "the audit log tells of a gate's end twice")
     passed = {(row["gate"], row["digest"]) for row in case.gates if row["outcome"] == "approved"}
     needed = gates_needed(case, bench, gated_from(case, policy))
     need(needed <= passed, "something went on without a gate that it needed")
@@ -2222,6 +2226,8 @@ class Walk:
         tranche, address = rows[0]["tranche"], rows[0]["address"]
         one = all((row["tranche"], row["address"]) == (tranche, address) for row in rows)
         need(one, "a subject's wallets are of two tranches or two addresses")
+        known = self._case.plan is not None and ordinal < self._case.plan["subject_count"]
+        need(known, "a wallet is of a subject that the plan does not count")
         raw = bytes.fromhex(address[2:])
         need(raw not in self._addresses, "two subjects share an address")
         self._addresses.add(raw)

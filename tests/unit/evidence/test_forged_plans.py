@@ -15,6 +15,7 @@ from tests.integration.forgeries import Forgery, failures, report_on
 from tests.integration.resealing import Dossier, Edit, forged
 
 OTHER = "ab" * 32
+OF_NOBODY = "a hold or a withholding is of a subject that the plan does not count"
 
 
 def _of_another_tenant(made: Dossier) -> None:
@@ -111,6 +112,16 @@ FORGERIES = {
         check="plan",
         sentence="the manifest root differs from the intake slices",
         edit=lambda made: made.plan.update(manifest_root=OTHER),
+    ),
+    "a hold of nobody": Forgery(
+        check="plan",
+        sentence=OF_NOBODY,
+        edit=lambda made: made.row(layout.ADJUDICATIONS, ordinal=7).update(ordinal=12),
+    ),
+    "a withholding of nobody": Forgery(
+        check="plan",
+        sentence=OF_NOBODY,
+        edit=lambda made: made.row(layout.WITHHOLDINGS, ordinal=9).update(ordinal=12),
     ),
     "another plan told": Forgery(
         check="plan",

@@ -29,6 +29,7 @@ OTHERS_VERIFIED = "the wallets of a verified range differ from its root in the a
 NOT_ACTIVATED = "a wallet is active outside of every activated slice"
 OTHERS_ACTIVATED = "the activated wallets of a slice differ from its root in the audit log"
 NO_SUBJECTS_CHAINS = "a subject lacks a wallet or has one twice"
+NOBODYS = "a wallet is of a subject that the plan does not count"
 NOT_ITS_PATH = "a wallet's path is not the chain registry's for its subject"
 NOT_ITS_PROOF = "a proof of possession does not belong to its address"
 NOT_ITS_WAVE = "a wallet's state does not fit its wave"
@@ -45,6 +46,11 @@ def _wallets(ordinal: int, **changes: Any) -> Edit:
             row.update(changes)
 
     return edit
+
+
+def _of_nobody(made: Dossier) -> None:
+    for row in made.rows(layout.WALLETS, ordinal=11):
+        row["ordinal"] = 12
 
 
 def _one_wallet(ordinal: int, **changes: Any) -> Edit:
@@ -185,6 +191,7 @@ SUBJECTS = _forgeries(
     ("a wallet too few", NO_SUBJECTS_CHAINS, lambda made: made.parts[layout.WALLETS].pop(), ()),
     ("a wallet twice", NO_SUBJECTS_CHAINS, _one_wallet(3, chain="ethereum"), ()),
     ("of two tranches", "a subject's wallets are of two tranches", _one_wallet(0, tranche=1), ()),
+    ("of nobody", NOBODYS, _of_nobody, ()),
     ("late and never held", NOT_CLEARED_LATE, _wallets(6, tranche=1), ()),
     ("late and refused", NOT_CLEARED_LATE, _adjudicated(5, decision="refuse"), ("evidence", "holds")),
     ("cleared late", NOT_CLEARED, _adjudicated(2, tranche=1), ("evidence",)),
