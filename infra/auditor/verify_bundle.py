@@ -325,7 +325,7 @@ def proven(node: bytes, *, start: int, end: int, size: int, proof: Sequence[byte
         if high & 1 or high == top:
             part = sha(b"\x01" + beside + part) if low < high else part
             all_of_it = sha(b"\x01" + beside + all_of_it)
-            while high and not high & 1:
+            while not high & 1:
                 low, high, top = low >> 1, high >> 1, top >> 1
         else:
             all_of_it = sha(b"\x01" + all_of_it + beside)

@@ -154,6 +154,26 @@ def test_both_judge_proofs_of_any_subtree_alike(size: int, data: st.DataObject) 
     assert second.proven(node, **told, proof=proof, root=root) is first
 
 
+def test_first_leaves_without_any_path_are_not_proven() -> None:
+    """A subtree that is no node of the tree needs one to begin with: the answer is no, and no error."""
+    node = merkle.leaf_hash(b"")
+    assert not second.proven(node, start=0, end=3, size=5, proof=[], root=node)
+
+
+def test_path_that_goes_on_above_the_tree_is_refused() -> None:
+    """Whoever may choose a root could put the whole tree under another one."""
+    leaf, beside = merkle.leaf_hash(b"leaf"), merkle.leaf_hash(b"beside")
+    above = merkle.node_hash(beside, leaf)
+    assert not second.proven(leaf, start=0, end=1, size=1, proof=[beside], root=above)
+
+
+def test_largest_tree_is_taken_and_no_larger_one() -> None:
+    """As by the first verifier."""
+    node = merkle.leaf_hash(b"")
+    for size, taken in ((merkle.TREE_SIZE_MAX, True), (merkle.TREE_SIZE_MAX + 1, False)):
+        assert second.proven(node, start=0, end=size, size=size, proof=[], root=node) is taken
+
+
 @pytest.mark.parametrize(
     "told",
     [
