@@ -24,7 +24,6 @@ from activities.approvals.attempts import (
     write_refusal,
 )
 from activities.approvals.gates import (
-    HOLD,
     ROLLBACK,
     BatchCase,
     OpenHold,
@@ -297,7 +296,7 @@ def _settle(connection: Connection, case: BatchCase, hold: OpenHold, stands: Gat
 def _stand_of(connection: Connection, case: BatchCase, ruling: Ruling, trust: Trust) -> GateStanding | None:
     """How the gate of a refused decision stands: news to a run that was reset and has forgotten it."""
     said = ruling.judgement.statement
-    if said is None or said.gate == HOLD or stored_gate(connection, case, said.gate, said.digest) is None:
+    if said is None or stored_gate(connection, case, said.gate, said.digest) is None:
         return None
     return _stand(connection, case, said.gate, said.digest, trust)
 

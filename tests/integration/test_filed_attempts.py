@@ -21,7 +21,6 @@ from tests.integration.gate_room import (
     attempt,
     desk_in,
     open_step,
-    refusal,
     statement,
     with_open_gate,
 )
@@ -94,7 +93,8 @@ def test_statement_that_came_too_early_stays_refused(desk: Desk) -> None:
     """What was refused in its time does not count once its gate is open; sent again, it does."""
     batch = planned_batch(desk.database)
     step = attempt(batch, LEE)
-    assert refusal(desk, step) == "gate_not_open"
+    early = desk.activities.record_attempt(step)
+    assert (early.reason_code, early.approver, early.standing) == ("gate_not_open", LEE.name, None)
     assert desk.activities.open_gate(open_step(batch)).approved_by == []
     assert _stands(desk, batch).approved_by == []
     assert desk.activities.record_attempt(replace(step, attempt_key=str(uuid.uuid4()))).counted

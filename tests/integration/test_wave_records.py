@@ -140,6 +140,8 @@ def test_wave_counts_the_wallets_it_should_have_activated(room: Room, case: str)
     batch, wave = _activated(room)
     _past_the_rules(room, batch, f"{change} WHERE ordinal < 2")
     assert room.activities.check_wave(wave).reasons == reasons
+    (closed,) = told(room.databases.provisioning, batch.chain, "wave.closed")
+    assert closed["active"] == COUNT - 2
 
 
 def test_wallet_active_although_withheld_fails_its_wave(room: Room) -> None:
