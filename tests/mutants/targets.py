@@ -119,7 +119,7 @@ TARGETS: Final = (
     _workflow("pausing"),
     _workflow("stages"),
     _workflow("waves"),
-    _evidence("check_approvals", "refused_noes"),
+    _evidence("check_approvals", "forged_decisions", "taken_decisions", "refused_noes", "made_over"),
     _evidence("check_audit", "other_ways", "forged_log", "kept_heads"),
     _evidence("check_evidence", "other_ways", "forged_evidence"),
     _evidence("check_plan", "forged_plans", "made_over"),

@@ -93,6 +93,12 @@ def _mistold(name: str, *, counted: bool = False, text: str = "") -> Edit:
     return edit
 
 
+def _unreadable_signature(made: Dossier) -> None:
+    row = made.attempt("compliance")
+    row["signature"] = "\ufffd"
+    told_of(made, row)["signature_sha256"] = OTHER
+
+
 def _another_message(made: Dossier) -> None:
     _refused(made)["message"] = "reject"
 
@@ -255,6 +261,7 @@ FORGERIES = {
     "another counted statement": _f(
         "approvals", OTHER_STATEMENT, _mistold("statement_sha256", counted=True, text="\ufffd")
     ),
+    "another counted signature": _f("approvals", OTHER_SIGNATURE, _unreadable_signature),
     "another message": _f(
         "approvals",
         "an attempt came in another message or at another time than was logged",

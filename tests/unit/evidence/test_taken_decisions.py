@@ -99,6 +99,23 @@ def _no(place: Edit, *, kind: str, time: str, gate: str, ahead: bool = False) ->
     return edit
 
 
+def _came(place: int, time: str) -> Edit:
+    """An attempt that came at another time than its entry's."""
+
+    def edit(made: Dossier) -> None:
+        row = made.parts[layout.APPROVALS][place]
+        _told_of(made, row)["received_at"] = row["received_at"] = time
+
+    return edit
+
+
+def _in_the_last_moment(made: Dossier) -> None:
+    row = made.parts[layout.APPROVALS][2]
+    entry = made.entries("attempt.counted", attempt_key=row["attempt_key"])[0]
+    entry["recorded_at"] = made.entries("gate.closed")[0]["recorded_at"]
+    row["received_at"] = entry["body"]["received_at"] = entry["recorded_at"]
+
+
 def _nothing(_: Dossier) -> None:
     pass
 
@@ -114,6 +131,9 @@ TAKEN: dict[str, Edit] = {
     "unstorable signature": _unstorable_signature,
     "pause without a statement": _without_statement("pause", "counted", counted=True),
     "message without a statement": _without_statement("approve", "malformed_statement", counted=False),
+    "five minutes before its entry": _came(0, "2026-11-21T03:55:11.205477Z"),
+    "a millisecond after its entry": _came(-1, "2026-11-21T04:00:11.555058Z"),
+    "in the last moment": _in_the_last_moment,
     "asking nobody": _asking_nobody,
     "with a cancelled hold": _with_a_cancelled_hold,
     "no after the end": _no(
@@ -142,6 +162,17 @@ def test_a_decision_that_breaks_no_rule_is_taken(whole: Dossier, tmp_path: Path,
     report = report_on(whole, tmp_path, forgery)
     assert report.ok, failures(report)
     assert second_verdict(whole, tmp_path, forgery) == "VERIFIED"
+
+
+def test_decisions_are_counted_in_words(whole: Dossier, tmp_path: Path) -> None:
+    """The report says how many decisions count, gates passed and holds were settled."""
+    report = report_on(whole, tmp_path, Forgery(check="", sentence="", edit=_nothing))
+    told = {check.name: check.sentence for check in report.checks}
+    assert (told["approvals"], told["gates"], told["holds"]) == (
+        "9 decisions count again, 5 refused attempts are on record",
+        "5 gates passed, 5 of them needed for what was done",
+        "3 holds settled by signed decisions",
+    )
 
 
 def test_a_gate_is_not_early_for_what_never_began(whole: Dossier, tmp_path: Path) -> None:
