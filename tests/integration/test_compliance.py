@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,17 @@ from activities import merkle
 from activities.contracts.batches import FinishBatch, RaiseFence
 from activities.contracts.compliance import GateTerms, PlannedBatch, PreviewPlan
 from activities.contracts.shapes import BatchStep
-from activities.failures import InvalidRequestError, ServiceUnavailableError, StaleFenceError
+from activities.failures import (
+    IntegrityError,
+    InvalidRequestError,
+    ServiceUnavailableError,
+    StaleFenceError,
+)
 from activities.register import BatchRegisterActivities
+from activities.store.locks import lock
 from infra.devstack import Stack
 from tests.integration.intake_room import IntakeRoom, file_of, people, row
+from tests.integration.one_at_a_time import behind
 from tests.integration.store_fixtures import Databases
 from tests.integration.store_rows import new_id, run, some_wallets
 from tests.trust_room import OPS, trust_text
@@ -223,14 +231,57 @@ def test_a_stale_fence_plans_nothing(room: IntakeRoom) -> None:
     register.raise_fence(RaiseFence(batch_id=step.batch_id, fence=step.fence, reason="aborted"))
     with pytest.raises(StaleFenceError):
         room.compliance.plan_batch(step)
-    assert (
-        run(
-            room.database,
-            "SELECT 1 FROM plans p JOIN batches b USING (batch_no) WHERE batch_id = :id",
-            id=step.batch_id,
-        )
-        == []
+    assert _plans(room, step) == []
+
+
+def _plans(room: IntakeRoom, step: BatchStep) -> list[Any]:
+    found = "SELECT 1 FROM plans p JOIN batches b USING (batch_no) WHERE batch_id = :id"
+    return run(room.database, found, id=step.batch_id)
+
+
+def test_a_fence_raised_while_the_plan_is_made_leaves_none(room: IntakeRoom) -> None:
+    """The plan is stored under the fence as it is at that moment, not as it was when it was begun."""
+    step = room.stored(people(3))
+    path = room.folder / "policies" / "SG.toml"
+    text = path.read_text(encoding="utf-8")
+    path.unlink()
+    os.mkfifo(path)
+    with ThreadPoolExecutor(1) as pool:
+        planning = pool.submit(room.compliance.plan_batch, step)
+        with path.open("w", encoding="utf-8") as pipe:  # opens once the other end reads the policy
+            register = BatchRegisterActivities(database=room.database)
+            register.raise_fence(RaiseFence(batch_id=step.batch_id, fence=step.fence, reason="aborted"))
+            pipe.write(text)
+        with pytest.raises(StaleFenceError):
+            planning.result()
+    assert _plans(room, step) == []
+
+
+def test_a_tenants_plans_are_made_one_at_a_time(room: IntakeRoom) -> None:
+    """Each counts the wallets that the one before it may make."""
+    tenant = new_id("tenant")
+    step = room.stored(people(3), tenant=tenant)
+    planned = behind(
+        room.database,
+        lambda connection: lock(connection, f"plan/{tenant}"),
+        lambda: room.compliance.plan_batch(step),
     )
+    assert planned.outcome == "needs_approvals"
+
+
+def test_a_plan_altered_in_the_store_is_not_given_out(room: IntakeRoom, databases: Databases) -> None:
+    """What people are asked to approve is what the digest is over."""
+    step = room.stored(people(3))
+    room.compliance.plan_batch(step)
+    run(databases.owner, "ALTER TABLE plans DISABLE TRIGGER USER")
+    altered = (
+        "UPDATE plans SET subject_count = 4"
+        " WHERE batch_no = (SELECT batch_no FROM batches WHERE batch_id = :id)"
+    )
+    run(databases.owner, altered, id=step.batch_id)
+    run(databases.owner, "ALTER TABLE plans ENABLE TRIGGER USER")
+    with pytest.raises(IntegrityError, match="does not have its digest"):
+        room.compliance.plan_batch(step)
 
 
 def test_a_requester_who_was_revoked_meanwhile_is_refused(room: IntakeRoom) -> None:
