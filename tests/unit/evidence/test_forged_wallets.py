@@ -347,7 +347,14 @@ SIGNATURES = {
     ),
 }
 
-FORGERIES = {**SLICES, **SUBJECTS, **WALLETS, **STATES, **SIGNATURES}
+UNPLANNED = Forgery(
+    check="wallets",
+    sentence=NOBODYS,
+    after=lambda made: [made.parts.pop(name) for name in (layout.PLAN, layout.POLICY)],
+    besides=frozenset({"plan", "evidence"}),
+)
+
+FORGERIES = {"never planned": UNPLANNED, **SLICES, **SUBJECTS, **WALLETS, **STATES, **SIGNATURES}
 
 
 @pytest.mark.usefixtures("one_proof")
