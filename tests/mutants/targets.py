@@ -115,7 +115,7 @@ TARGETS: Final = (
     Target(module="activities.compliance.activities", integration=("tests/integration/test_compliance.py",)),
     _workflow("approval_gate", "approval_gate"),
     _workflow("message_desk"),
-    _workflow("passage"),
+    _workflow("passage", "passage"),
     _workflow("pausing"),
     _workflow("stages"),
     _workflow("waves"),
