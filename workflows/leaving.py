@@ -45,9 +45,9 @@ class Leaving:
             if raised.recorded_result is not None:
                 return await self._ending.show_recorded(raised.recorded_result)
             left = _as_first_left(early, raised.left_for)
-            if self._state.rewound or left is not early:
-                await self._restoring.restore(is_own=True)
             try:
+                if self._state.rewound or left is not early:
+                    await self._undoing.remember(self._restoring)
                 await self._undoing.undo(raised.fence)
                 return await self._ending.close(left)
             except OvertakenError:

@@ -9,6 +9,7 @@ from activities.contracts.intake import Intake
 from activities.contracts.screening import Screening
 from activities.contracts.shapes import BatchStep
 from workflows.batch_state import BatchState
+from workflows.restoring import Restoring
 from workflows.steps import Steps
 from workflows.untiring import UntiringSteps
 
@@ -24,6 +25,10 @@ class Undoing:
         """Gives the fence to undo under; from now on no step scheduled before can change anything."""
         step = RaiseFence(batch_id=self._state.batch_id, fence=self._state.fence, reason=cause)
         return await self._steps.provisioning(BatchRegister.raise_fence, step)
+
+    async def remember(self, restoring: Restoring) -> None:
+        """Takes up from the record what the run has forgotten of what it is to undo."""
+        await self._steps.until_done("take_over", lambda: restoring.restore(is_own=True))
 
     async def undo(self, fence: int) -> None:
         """Undoes every stage; when it returns, nothing usable is left that was not active before."""
