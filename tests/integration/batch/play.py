@@ -66,8 +66,11 @@ class Play:
         async with self._held() as hold:
             await self._arrive(hold)
             await self._leave(hold)
-        with contextlib.suppress(WorkflowFailureError):  # how it closed is looked up afterwards
+        try:
             await self.office.handle(self.ended_by).result()
+        except WorkflowFailureError:  # how a batch closed is looked up afterwards; an undoing must not fail
+            if self.case.way == table.TERMINATE:
+                raise
 
     async def _prepare(self) -> None:
         if self.case.way == table.FAILURE:
