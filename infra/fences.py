@@ -5,19 +5,23 @@ login of the worker's own role may look and end, and so may a superuser; the sch
 """
 
 import argparse
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import psycopg
 from psycopg.rows import class_row
 
-DONE, REFUSED, WRONG_USE, UNREACHABLE = 0, 1, 2, 3
-
-URL_VARIABLE: Final = "DATABASE_URL"
+from infra.commands import (
+    DONE,
+    REFUSED,
+    UNREACHABLE,
+    CommandError,
+    add_url_option,
+    database_url,
+    failed,
+    say,
+)
 
 SILENT_SECONDS: Final = 5
 """Age of a transaction from which one that waits for its own process counts as stopped: slices take a second,
@@ -69,24 +73,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Looks, or ends; gives the exit code (0 done, 1 refused, 2 wrong use, 3 no database there)."""
     options = _parser().parse_args(arguments)
     try:
-        url = options.url_file.read_text().strip() if options.url_file else os.environ.get(URL_VARIABLE, "")
-    except OSError:
-        return _failed(f"{options.url_file} cannot be read", WRONG_USE)
-    if not url:
-        return _failed(f"name the database: --url-file FILE, or {URL_VARIABLE}", WRONG_USE)
-    try:
+        url = database_url(options.url_file)
         with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
             found = sessions_of(connection, options.batch_id)
             for session in found:
-                _say(session.told())
+                say(session.told())
             if not found:
-                _say("nobody holds the batch's fence, or waits for it")
+                say("nobody holds the batch's fence, or waits for it")
             if options.end:
                 _end(connection, [session for session in found if session.is_stopped])
+    except CommandError as error:
+        return failed(str(error), error.code)
     except psycopg.errors.InsufficientPrivilege:
-        return _failed("this login may not end that session: use its own role's, or a superuser's", REFUSED)
+        return failed("this login may not end that session: use its own role's, or a superuser's", REFUSED)
     except psycopg.OperationalError:
-        return _failed("the database does not answer, or refuses this login", UNREACHABLE)
+        return failed("the database does not answer, or refuses this login", UNREACHABLE)
     return DONE
 
 
@@ -99,9 +100,9 @@ def sessions_of(connection: psycopg.Connection[Any], batch_id: str) -> list[Sess
 def _end(connection: psycopg.Connection[Any], stopped: Sequence[Session]) -> None:
     for session in stopped:
         connection.execute("SELECT pg_terminate_backend(%s, 5000)", [session.pid])
-        _say(f"{session.pid:>8}  ended")
+        say(f"{session.pid:>8}  ended")
     if not stopped:
-        _say("no stopped session of this login's holds it: nothing to end")
+        say("no stopped session of this login's holds it: nothing to end")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -110,19 +111,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--end", action="store_true", help="end the sessions of stopped processes that hold it"
     )
-    parser.add_argument(
-        "--url-file", type=Path, metavar="FILE", help=f"a login's URL (default: {URL_VARIABLE})"
-    )
+    add_url_option(parser, whose="a login's")
     return parser
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-
-
-def _failed(text: str, code: int) -> int:
-    sys.stderr.write(f"error: {text}\n")
-    return code
 
 
 if __name__ == "__main__":

@@ -35,14 +35,14 @@ def _source(path: Path) -> str:
 _JUDGING: Final = "tests/unit/test_judging.py"
 _SIGNATURES: Final = ("tests/unit/test_signatures.py", _JUDGING)
 _DESK: Final = tuple(
-    f"tests/integration/test_{name}.py"
+    f"tests/integration/gates/test_{name}.py"
     for name in (
         "four_eyes",
         "approvals",
         "holds",
         "filed_attempts",
-        "gate_ends",
-        "gates_one_at_a_time",
+        "ends",
+        "one_at_a_time",
         "planned_gates",
         "standing_orders",
     )

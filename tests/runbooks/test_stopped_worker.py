@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from infra import fences
+from infra.commands import DONE, UNREACHABLE, URL_VARIABLE, WRONG_USE
 from tests.integration.batch.after import require_end
 from tests.integration.batch.office import Office
 from tests.runbooks.markdown import ROOT
@@ -75,7 +76,7 @@ def _require_no_right(office: Office, batch_id: str, capsys: pytest.CaptureFixtu
     """Another role's login, the owner's too, sees that somebody holds it, and ends nobody."""
     for role in ("custody", "owner"):
         url_file = office.stack.state_dir / "secrets" / role / "database_url"
-        assert fences.main([batch_id, "--end", "--url-file", str(url_file)]) == fences.DONE
+        assert fences.main([batch_id, "--end", "--url-file", str(url_file)]) == DONE
         told = capsys.readouterr().out
         assert "holds the fence (another role's: its login sees more)" in told
         assert "nothing to end" in told
@@ -83,9 +84,9 @@ def _require_no_right(office: Office, batch_id: str, capsys: pytest.CaptureFixtu
 
 def test_wrong_use_is_told_by_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No URL is 2, no database 3."""
-    monkeypatch.delenv(fences.URL_VARIABLE, raising=False)
+    monkeypatch.delenv(URL_VARIABLE, raising=False)
     url_file = tmp_path / "url"
-    assert fences.main(["some-batch"]) == fences.WRONG_USE
-    assert fences.main(["some-batch", "--url-file", str(url_file)]) == fences.WRONG_USE
+    assert fences.main(["some-batch"]) == WRONG_USE
+    assert fences.main(["some-batch", "--url-file", str(url_file)]) == WRONG_USE
     url_file.write_text("postgresql://nobody@127.0.0.1:1/nothing")
-    assert fences.main(["some-batch", "--url-file", str(url_file)]) == fences.UNREACHABLE
+    assert fences.main(["some-batch", "--url-file", str(url_file)]) == UNREACHABLE

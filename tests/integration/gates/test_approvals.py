@@ -5,7 +5,6 @@ import uuid
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +23,7 @@ from activities.failures import (
 )
 from activities.store.tables import attempts, batches, gates, outbox
 from activities.trust.request_signing import request_text
-from tests.integration.gate_room import (
+from tests.integration.gates.room import (
     ANA,
     KIM,
     LEE,
@@ -34,7 +33,6 @@ from tests.integration.gate_room import (
     at_once,
     attempt,
     close_step,
-    desk_in,
     instant,
     open_step,
     refusal,
@@ -52,13 +50,6 @@ from tests.integration.seeded import (
     seeded_request,
     told,
 )
-from tests.integration.store_fixtures import Databases
-
-
-@pytest.fixture
-def desk(databases: Databases, tmp_path: Path) -> Desk:
-    """Approvals over the module's database."""
-    return desk_in(tmp_path, databases.provisioning)
 
 
 def test_gate_is_satisfied_when_each_role_has_a_person(desk: Desk) -> None:

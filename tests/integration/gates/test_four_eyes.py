@@ -4,7 +4,6 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from activities.contracts.approvals import GateStanding, JudgeGate, RecordAttempt
 from activities.failures import PolicyViolationError
 from activities.trust.request_signing import request_text
-from tests.integration.gate_room import (
+from tests.integration.gates.room import (
     ANA,
     KIM,
     LEE,
@@ -21,7 +20,6 @@ from tests.integration.gate_room import (
     at_once,
     attempt,
     close_step,
-    desk_in,
     instant,
     open_step,
     refusal,
@@ -37,7 +35,6 @@ from tests.integration.seeded import (
     seeded_request,
     told,
 )
-from tests.integration.store_fixtures import Databases
 from tests.signers import Signer
 
 LEE_SECOND = Signer(name=LEE.name)
@@ -52,11 +49,10 @@ def _trust(*, options: str = "", first_key: bool = True, **extra: str) -> str:
 
 
 @pytest.fixture
-def desk(databases: Databases, tmp_path: Path) -> Desk:
-    """Approvals over the module's database."""
-    room = desk_in(tmp_path, databases.provisioning)
-    room.trust.write_text(_trust())
-    return room
+def desk(desk: Desk) -> Desk:
+    """Approvals under that trust."""
+    desk.trust.write_text(_trust())
+    return desk
 
 
 def _stands(desk: Desk, batch: SeededBatch) -> GateStanding:

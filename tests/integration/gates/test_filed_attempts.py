@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,27 +12,19 @@ from activities.approvals.attempts import message_for
 from activities.contracts.approvals import GateStanding, JudgeGate, RecordAttempt
 from activities.store.tables import attempts
 from activities.trust.statements import parse_statement
-from tests.integration.gate_room import (
+from tests.integration.gates.room import (
     KIM,
     LEE,
     STRANGER,
     Desk,
     attempt,
-    desk_in,
     open_step,
     statement,
     with_open_gate,
 )
 from tests.integration.seeded import PLAN_DIGEST, SeededBatch, planned_batch, told
-from tests.integration.store_fixtures import Databases
 
 OTHER_DIGEST = "cd" * 32
-
-
-@pytest.fixture
-def desk(databases: Databases, tmp_path: Path) -> Desk:
-    """Approvals over the module's database."""
-    return desk_in(tmp_path, databases.provisioning)
 
 
 def _stands(desk: Desk, batch: SeededBatch, digest: str = PLAN_DIGEST) -> GateStanding:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -10,27 +9,19 @@ from sqlalchemy import select
 from activities.contracts.approvals import JudgeGate
 from activities.failures import ServiceUnavailableError
 from activities.store.tables import gates
-from tests.integration.gate_room import (
+from tests.integration.gates.room import (
     KIM,
     LEE,
     Desk,
     attempt,
     close_step,
-    desk_in,
     open_step,
     trust_text,
     with_open_gate,
 )
 from tests.integration.seeded import DEPLOYMENT, PLAN_DIGEST, SeededBatch, planned_batch, told
-from tests.integration.store_fixtures import Databases
 
 OTHER_DIGEST = "cd" * 32
-
-
-@pytest.fixture
-def desk(databases: Databases, tmp_path: Path) -> Desk:
-    """Approvals over the module's database."""
-    return desk_in(tmp_path, databases.provisioning)
 
 
 def _outcomes(desk: Desk, batch: SeededBatch) -> dict[tuple[str, str], str | None]:

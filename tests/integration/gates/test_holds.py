@@ -1,13 +1,11 @@
 """Decisions on held subjects, on the real store."""
 
 from functools import partial
-from pathlib import Path
 
-import pytest
 from sqlalchemy import insert
 
 from activities.store.tables import verdicts
-from tests.integration.gate_room import (
+from tests.integration.gates.room import (
     ANA,
     HOLD_DIGEST,
     LEE,
@@ -15,7 +13,6 @@ from tests.integration.gate_room import (
     Desk,
     at_once,
     attempt,
-    desk_in,
     held_batch,
     on_hold,
     open_step,
@@ -23,13 +20,6 @@ from tests.integration.gate_room import (
     settled,
 )
 from tests.integration.seeded import PLAN_DIGEST, told
-from tests.integration.store_fixtures import Databases
-
-
-@pytest.fixture
-def desk(databases: Databases, tmp_path: Path) -> Desk:
-    """Approvals over the module's database."""
-    return desk_in(tmp_path, databases.provisioning)
 
 
 def test_hold_is_settled_by_the_decision_that_fills_its_gate(desk: Desk) -> None:

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from sqlalchemy import insert
@@ -11,14 +10,13 @@ from activities.approvals.gates import lock_gates
 from activities.contracts.approvals import RecordRefusal
 from activities.failures import IntegrityError
 from activities.store.tables import adjudications
-from tests.integration.gate_room import (
+from tests.integration.gates.room import (
     HOLD_DIGEST,
     KIM,
     LEE,
     Desk,
     attempt,
     close_step,
-    desk_in,
     held_batch,
     on_hold,
     open_step,
@@ -27,13 +25,6 @@ from tests.integration.gate_room import (
 )
 from tests.integration.one_at_a_time import behind
 from tests.integration.seeded import SeededBatch, planned_batch, told
-from tests.integration.store_fixtures import Databases
-
-
-@pytest.fixture
-def desk(databases: Databases, tmp_path: Path) -> Desk:
-    """Approvals over the module's database."""
-    return desk_in(tmp_path, databases.provisioning)
 
 
 def _refusal(batch: SeededBatch) -> RecordRefusal:

@@ -1,30 +1,20 @@
 """Gates opened by hand: whoever reaches the queue opens none but those the plan has, as the plan has them."""
 
-from pathlib import Path
-
 import pytest
 from sqlalchemy import func, select
 
 from activities.failures import PolicyViolationError
 from activities.store.tables import gates
-from tests.integration.gate_room import (
+from tests.integration.gates.room import (
     HOLD_DIGEST,
     LEE,
     Desk,
-    desk_in,
     held_batch,
     on_hold,
     open_step,
     refusal,
 )
 from tests.integration.seeded import SeededBatch, claimed_batch, planned_batch, told
-from tests.integration.store_fixtures import Databases
-
-
-@pytest.fixture
-def desk(databases: Databases, tmp_path: Path) -> Desk:
-    """Approvals over the module's database."""
-    return desk_in(tmp_path, databases.provisioning)
 
 
 def _gate_count(desk: Desk, batch: SeededBatch) -> int:

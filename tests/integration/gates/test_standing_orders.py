@@ -2,33 +2,24 @@
 
 import uuid
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from activities.contracts.approvals import RecordRefusal, StandingOrders
 from activities.contracts.shapes import BatchStep
 from activities.failures import StaleFenceError
-from tests.integration.gate_room import (
+from tests.integration.gates.room import (
     HOLD_DIGEST,
     KIM,
     LEE,
     Desk,
     attempt,
     close_step,
-    desk_in,
     held_batch,
     on_hold,
     open_step,
 )
 from tests.integration.seeded import PLAN_DIGEST, SeededBatch, planned_batch, raise_fence
-from tests.integration.store_fixtures import Databases
-
-
-@pytest.fixture
-def desk(databases: Databases, tmp_path: Path) -> Desk:
-    """Approvals over the module's database."""
-    return desk_in(tmp_path, databases.provisioning)
 
 
 def _recalled(desk: Desk, batch: SeededBatch) -> StandingOrders:
