@@ -30,6 +30,7 @@ from activities.approvals.gates import (
     batch_case,
     lock_gates,
     moment,
+    open_gates,
     open_hold_count,
     pause_gates,
     require_not_ended,
@@ -116,7 +117,7 @@ class ApprovalsActivities(Approvals):
                         raise
                     # Another batch's transaction counted the same nonce after ours had looked.
                     ruling = replayed(ruling)
-            answer = _refusal(ruling, _stand_of(connection, case, ruling, trust))
+            answer = _refusal(ruling, _stand_of(connection, case, step, ruling=ruling, trust=trust, now=now))
             write_attempt(connection, case, step, ruling=ruling, answer=answer, now=now)
         return answer
 
@@ -293,12 +294,23 @@ def _settle(connection: Connection, case: BatchCase, hold: OpenHold, stands: Gat
     audit.append(connection, batch_chain(case.batch_id), kind="hold.settled", facts=facts)
 
 
-def _stand_of(connection: Connection, case: BatchCase, ruling: Ruling, trust: Trust) -> GateStanding | None:
+def _stand_of(
+    connection: Connection,
+    case: BatchCase,
+    step: RecordAttempt,
+    *,
+    ruling: Ruling,
+    trust: Trust,
+    now: datetime,
+) -> GateStanding | None:
     """How the gate of a refused decision stands: news to a run that was reset and has forgotten it."""
     said = ruling.judgement.statement
-    if said is None or stored_gate(connection, case, said.gate, said.digest) is None:
+    gate = stored_gate(connection, case, said.gate, said.digest) if said else None
+    if gate is None:
         return None
-    return _stand(connection, case, said.gate, said.digest, trust)
+    refused = Attempt(statement=step.statement, signature=step.signature, counted_at=now, refused=True)
+    coming = [refused] if gate in open_gates(connection, case, now) else []
+    return standing(connection, case, gate, trust=trust, now=now, coming=coming)
 
 
 def _refusal(ruling: Ruling, stands: GateStanding | None) -> RecordedAttempt:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import Connection, Row, and_, func, or_, select, text
 
 from activities.contracts.approvals import GateStanding
 from activities.failures import InvalidRequestError, PolicyViolationError, StaleFenceError
@@ -216,8 +216,8 @@ def standing(
     coming: Sequence[Attempt] = (),
 ) -> GateStanding:
     """Counts a gate from its statements on record and those `coming` in this transaction."""
-    counted = [*_counted(connection, case.batch_no, gate), *coming]
-    state = tally(gate, counted, trust=trust, context=case.context, now=now)
+    said = [*_said(connection, case.batch_no, gate), *coming]
+    state = tally(gate, said, trust=trust, context=case.context, now=now)
     return GateStanding(
         gate=gate.name,
         digest=gate.digest,
@@ -228,21 +228,37 @@ def standing(
     )
 
 
-def _counted(connection: Connection, batch_no: int, gate: Gate) -> list[Attempt]:
-    """Only rows that once counted: what was refused in its time stays refused."""
+def _said(connection: Connection, batch_no: int, gate: Gate) -> list[Attempt]:
+    """What counted, and what was refused while the gate or hold was open: a no among it may stand.
+
+    Custody and the auditors stand by such a no, so that nobody can hide one; it must not pass here either.
+    """
+    own, its = attempts.c, gates.c
+    was_open = own.received_at.between(its.opened_at, func.least(its.closed_at, its.expires_at))
     rows = connection.execute(
-        select(attempts.c.statement, attempts.c.signature, attempts.c.received_at)
-        .where(
-            attempts.c.batch_no == batch_no,
-            attempts.c.gate == gate.name,
-            attempts.c.digest == bytes.fromhex(gate.digest),
-            attempts.c.counted,
-            attempts.c.statement.is_not(None),
+        select(own.statement, own.signature, own.counted, own.received_at)
+        .select_from(
+            attempts.outerjoin(
+                gates,
+                and_(its.batch_no == own.batch_no, its.gate == own.gate, its.digest == own.digest),
+            )
         )
-        .order_by(attempts.c.received_at, attempts.c.attempt_key)
+        .where(
+            own.batch_no == batch_no,
+            own.gate == gate.name,
+            own.digest == bytes.fromhex(gate.digest),
+            own.statement.is_not(None),
+            or_(own.counted, its.gate.is_(None), was_open),
+        )
+        .order_by(own.received_at, own.attempt_key)
     )
     return [
-        Attempt(statement=row.statement, signature=row.signature or "", counted_at=row.received_at)
+        Attempt(
+            statement=row.statement,
+            signature=row.signature or "",
+            counted_at=row.received_at,
+            refused=not row.counted,
+        )
         for row in rows
     ]
 

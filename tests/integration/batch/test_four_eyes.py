@@ -164,6 +164,17 @@ async def test_one_person_by_update_and_signal_at_once_fills_one_seat(office: Of
     await require_end(office, batch_id, "rejected")
 
 
+async def test_no_under_a_used_nonce_ends_the_batch(office: Office) -> None:
+    """It is refused and stands: whoever may decide cannot take a no back by having used its nonce."""
+    batch_id, nonce = office.new_id("twice-said"), uuid.uuid4().hex
+    await office.start(office.request(batch_id))
+    gate = await office.at_gate(batch_id, "compliance")
+    assert (await office.decide(batch_id, gate, COMPLIANCE, nonce=nonce))["counted"]
+    answer = await office.decide(batch_id, gate, COMPLIANCE, by="reject", decision="reject", nonce=nonce)
+    assert (answer["counted"], answer["reason_code"]) == (False, "nonce_already_used")
+    await require_end(office, batch_id, "rejected")
+
+
 async def _attempts(office: Office, batch_id: str, count: int) -> list[tuple[str, Json]]:
     found = [entry for entry in _told(office, f"batch/{batch_id}") if entry[0].startswith("attempt.")]
     return found if len(found) == count else []
