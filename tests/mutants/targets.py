@@ -45,6 +45,7 @@ _DESK: Final = tuple(
         "one_at_a_time",
         "planned_gates",
         "standing_orders",
+        "refused_noes",
     )
 )
 _CUSTODY: Final = tuple(

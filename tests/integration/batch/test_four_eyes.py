@@ -19,7 +19,7 @@ from activities.contracts.shapes import BatchStep, SliceResult, SliceStep, Tranc
 from activities.register import CUSTODYS_UNDOING
 from infra.demo.cast import COMPLIANCE, WALLETS
 from tests.integration.batch.after import require_end
-from tests.integration.batch.office import Json, Office, all_of
+from tests.integration.batch.office import Json, Office, all_of, gate_of
 from tests.integration.batch.test_left_early import ALL_GATES
 from tests.integration.batch.test_sweeper import sweep, terminate, undoing_known, undone
 from tests.waiting import eventually_async
@@ -157,9 +157,12 @@ async def test_one_person_by_update_and_signal_at_once_fills_one_seat(office: Of
     )
     assert sum(entry["reason_code"] == "counted" for _, entry in entries) == 2 >= sum(counted)
     assert sum(entry["reason_code"] == "nonce_already_used" for _, entry in entries) == 4
-    status = await office.status(batch_id)
-    (now,) = [held for held in status["gates"] if held["gate"] == "compliance"]
-    assert (now["approved_by"], now["still_needed"]) == ([COMPLIANCE.name], {"wallet_officer": 1})
+    seen = await office.until(
+        batch_id,
+        lambda status: gate_of(status, "compliance")["approved_by"] == [COMPLIANCE.name],
+        what="who approved in `status`",
+    )
+    assert gate_of(seen, "compliance")["still_needed"] == {"wallet_officer": 1}
     await office.decide(batch_id, gate, WALLETS, by="reject", decision="reject")
     await require_end(office, batch_id, "rejected")
 

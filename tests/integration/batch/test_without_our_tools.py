@@ -121,9 +121,13 @@ async def test_unreadable_message_has_a_visible_outcome(
     assert sorted(recorded[before:]) == sorted(
         [("abort", False, "malformed")] * (sent // 2) + [("approve", False, "malformed")] * (sent // 2)
     )
-    shown = (await office.status(waiting))["messages_refused"][-sent:]
-    assert all(bad.told in refused["reason"] and refused["reason_code"] == "malformed" for refused in shown)
-    assert CANARY not in f"{shown}"
+
+    def is_shown(status: Json) -> bool:
+        last = status["messages_refused"][-sent:]
+        return all(bad.told in each["reason"] and each["reason_code"] == "malformed" for each in last)
+
+    seen = await office.until(waiting, is_shown, what="the refused messages in `status`")
+    assert CANARY not in f"{seen}"
 
 
 async def test_misspelt_message_has_a_visible_outcome(
@@ -138,7 +142,11 @@ async def test_misspelt_message_has_a_visible_outcome(
         assert (await door.send("signal", waiting, "aprove", json.dumps(GOOD))).taken
     recorded = await until_on_record(office, waiting, before + len(doors))
     assert recorded[before:] == [("aprove", False, "unknown_message")] * len(doors)
-    assert (await office.status(waiting))["messages_refused"][-1]["message"] == "aprove"
+    await office.until(
+        waiting,
+        lambda status: status["messages_refused"][-1]["message"] == "aprove",
+        what="the misspelt message in `status`",
+    )
 
 
 async def test_query_takes_no_input_or_any(office: Office, doors: dict[str, Door], waiting: str) -> None:
