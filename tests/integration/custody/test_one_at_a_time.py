@@ -1,5 +1,7 @@
 """Custody's steps one after the other, each over what is its own: what waits, and what is left alone."""
 
+from functools import partial
+
 import pytest
 from sqlalchemy import select
 
@@ -10,7 +12,7 @@ from activities.store.locks import lock, lock_slice
 from infra.devstack import Stack
 from tests.integration.custody.batches import HELD_EARLY, HELD_LATE, HELD_REFUSED, AskedBatch
 from tests.integration.custody.room import Room
-from tests.integration.one_at_a_time import behind
+from tests.integration.one_at_a_time import all_behind, behind
 
 
 def test_keyring_waits_for_the_one_being_made(batch: AskedBatch, custody: CustodyActivities) -> None:
@@ -41,6 +43,18 @@ def test_slice_and_range_wait_for_their_other_attempt(
     )
     assert (custody.derive_slice(step), custody.verify_range(step)) == (derived, verified)
     assert {row.state for row in opened_batch.wallets()} == {"ready"}
+
+
+def test_two_attempts_at_once_store_a_range_once(
+    opened_batch: AskedBatch, custody: CustodyActivities
+) -> None:
+    """Both have looked before either stored: the later one tells what the other stored, without a failure."""
+    step, database = opened_batch.slice_step(), opened_batch.room.databases.custody
+    for stage, call in (("derive", custody.derive_slice), ("verify", custody.verify_range)):
+        first, second = all_behind(
+            database, partial(lock_slice, stage=stage, step=step), [partial(call, step) for _ in range(2)]
+        )
+        assert first == second
 
 
 def test_answers_from_the_record_need_no_key_service(
