@@ -261,6 +261,25 @@ def test_a_chain_rewritten_after_its_attestation_is_noticed(
         custody.attest_head(batch.batch_step())
 
 
+_FORGET = """
+    CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;
+    CREATE TRIGGER a_forget BEFORE INSERT ON attestations FOR EACH ROW EXECUTE FUNCTION forget();
+"""
+
+
+def test_an_attestation_that_was_not_kept_is_not_told(batch: AskedBatch, custody: CustodyActivities) -> None:
+    """A store that forgets what it was given is found at once: nobody builds on what is nowhere."""
+    with batch.room.databases.owner.transaction() as connection:
+        connection.exec_driver_sql(_FORGET)
+    try:
+        with pytest.raises(IntegrityError, match="is gone right after it was stored"):
+            custody.attest_head(batch.batch_step())
+    finally:
+        with batch.room.databases.owner.transaction() as connection:
+            connection.exec_driver_sql("DROP FUNCTION forget CASCADE")
+    assert custody.attest_head(batch.batch_step()).signature
+
+
 def test_leaving_before_activation_revokes_and_burns(
     opened_batch: AskedBatch, custody: CustodyActivities
 ) -> None:
