@@ -45,8 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
         stack.start_workers()
         upkeep = Upkeep(stack=stack)
         for number in track(range(options.rounds), "rounds", console=_console):
+            known = len(runner.surprises)
             one_round(runner, number)
             upkeep.look()
+            for each in runner.surprises[known:]:
+                _console.print(f"WRONG  {each}", markup=False)
             if not _console.is_terminal:
                 _console.print(f"round {number + 1} of {options.rounds}: {len(runner.surprises)} wrong codes")
         failed = asyncio.run(_failed_workflows(stack))
@@ -73,7 +76,7 @@ def _report(runner: Runner, measures: Sequence[Measure], failed: Sequence[str], 
     grown = [f"{each.table} of {each.name}" for each in measures if each.verdict == "below"]
     wrong = [*runner.surprises, *(f"failed: {each}" for each in failed), *(f"grew: {each}" for each in grown)]
     for each in wrong:
-        _console.print(f"WRONG  {each}")
+        _console.print(f"WRONG  {each}", markup=False)
     runs = sum(codes.total() for codes in runner.codes.values())
     _console.print(f"{runs:,} commands in {len(runner.codes)} forms, {len(wrong)} wrong")
     if place:

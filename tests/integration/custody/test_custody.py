@@ -291,6 +291,7 @@ def test_leaving_before_activation_revokes_and_burns(
     assert {row.state for row in opened_batch.wallets()} == {"revoked"}
     again = custody.undo_derivation(opened_batch.batch_step())
     assert again.counts == {"revoked": len(opened_batch.wallets()), "burned_accounts": 0}
+    assert _kinds(opened_batch, batch_chain(opened_batch.batch_id)).count("undo.derivation") == 1
 
 
 def test_a_burned_account_gets_no_more_wallets(opened_batch: AskedBatch, custody: CustodyActivities) -> None:
