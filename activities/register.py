@@ -33,7 +33,7 @@ from activities.failures import (
 from activities.store import audit
 from activities.store.database import Database
 from activities.store.locks import lock
-from activities.store.tables import audit_heads, batches, keyring_accounts, wallets
+from activities.store.tables import audit_heads, batches, gates, keyring_accounts, wallets
 
 _WHOLE = {"completed", "completed_with_exceptions"}
 _EARLY = {"refused", "rejected", "expired", "aborted", "rolled_back", "failed", "cancelled"}
@@ -107,6 +107,7 @@ class BatchRegisterActivities(BatchRegister):
     def finish_batch(self, step: FinishBatch) -> FinishedBatch:
         """Records the end of the batch, chains its shards' heads to it and its head to the tenant's.
 
+        A gate still open, opened by a step whose caller never heard of it, is closed with the batch.
         Whoever said that all is undone, an early end is believed by what stands in the store alone.
 
         Raises: StaleFenceError, InvalidRequestError, ServiceUnavailableError naming the undoing not done.
@@ -122,6 +123,7 @@ class BatchRegisterActivities(BatchRegister):
             _require_fence(row, step.fence)
             if outcome in _EARLY:
                 _require_undone(connection, row.batch_no)
+            _close_gates(connection, row)
             _chain_shards(connection, step.batch_id)
             _end(connection, row, outcome, step.result)
         return FinishedBatch()
@@ -219,6 +221,20 @@ def _require_undone(connection: Connection, batch_no: int) -> None:
     ).first()
     if states & {"derived", "ready"} or (unburned is not None and "frozen" not in states):
         raise ServiceUnavailableError(CUSTODYS_UNDOING)
+
+
+def _close_gates(connection: Connection, row: Row[Any]) -> None:
+    """Behind the lock that decisions are counted under, so that none counts after the end."""
+    lock(connection, f"gates/{row.batch_id}")
+    closed = connection.execute(
+        update(gates)
+        .where(gates.c.batch_no == row.batch_no, gates.c.outcome.is_(None))
+        .values(outcome="cancelled", closed_at=func.clock_timestamp())
+        .returning(gates.c.gate, gates.c.digest)
+    )
+    for gate in closed.all():
+        facts = {"gate": gate.gate, "digest": bytes(gate.digest).hex(), "outcome": "cancelled"}
+        audit.append(connection, batch_chain(row.batch_id), kind="gate.closed", facts=facts)
 
 
 def _left_for(connection: Connection, batch_id: str) -> str:

@@ -101,8 +101,8 @@ class ApprovalsActivities(Approvals):
         """
         trust = self._trust()
         with self._database.transaction() as connection:
-            case = batch_case(connection, step.batch_id)
             lock_gates(connection, step.batch_id)
+            case = batch_case(connection, step.batch_id)
             if told := recorded_answer(connection, step.attempt_key):
                 return told
             require_not_ended(case)
@@ -125,8 +125,8 @@ class ApprovalsActivities(Approvals):
     def record_refusal(self, step: RecordRefusal) -> Undone:
         """Commits a message that carried no statement to judge. Retry: it is on record once."""
         with self._database.transaction() as connection:
-            case = batch_case(connection, step.batch_id)
             lock_gates(connection, step.batch_id)
+            case = batch_case(connection, step.batch_id)
             require_not_ended(case)
             written = write_refusal(connection, case, step)
         return Undone(counts={"recorded": int(written)})

@@ -404,6 +404,39 @@ def test_ending_chains_what_was_left_open(databases: Databases, register: BatchR
     assert kinds(databases, batch_chain(batch_id)) == ["batch.claimed", "shard.closed", "batch.ended"]
 
 
+def test_ending_closes_a_gate_that_its_batch_forgot(
+    databases: Databases, register: BatchRegisterActivities
+) -> None:
+    """Nobody can approve anything of an ended batch; how a gate ended before stays."""
+    batch_id = new_id()
+    register.claim_batch(claim(batch_id))
+    for gate, outcome in (("compliance", "approved"), ("rollback", None)):
+        run(
+            databases.provisioning,
+            "INSERT INTO gates (batch_no, gate, digest, terms, expires_at, outcome, closed_at)"
+            " SELECT batch_no, :gate, sha256('x'), '{}', now(), told.outcome,"
+            " CASE WHEN told.outcome IS NOT NULL THEN now() END"
+            " FROM batches, (SELECT cast(:outcome AS text) AS outcome) told WHERE batch_id = :id",
+            gate=gate,
+            outcome=outcome,
+            id=batch_id,
+        )
+    register.finish_batch(ending(batch_id))
+    told = [body for body in bodies(databases, batch_chain(batch_id)) if body["kind"] == "gate.closed"]
+    assert [(body["gate"], body["outcome"]) for body in told] == [("rollback", "cancelled")]
+    gates = run(
+        databases.console,
+        "SELECT gate, g.outcome, closed_at FROM gates g JOIN batches USING (batch_no)"
+        " WHERE batch_id = :id ORDER BY gate",
+        id=batch_id,
+    )
+    assert [(gate.gate, gate.outcome) for gate in gates] == [
+        ("compliance", "approved"),
+        ("rollback", "cancelled"),
+    ]
+    assert gates[1].closed_at is not None
+
+
 def test_closing_under_another_fence_is_stale(register: BatchRegisterActivities) -> None:
     """Closing shards is an effect like any other."""
     batch_id = new_id()

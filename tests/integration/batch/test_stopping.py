@@ -74,6 +74,16 @@ async def test_cancellation_in_the_middle_of_undoing_changes_nothing(office: Off
     assert (await office.handle(batch).result())["outcome"] == "rejected"
 
 
+async def test_gate_that_opens_while_its_batch_is_cancelled_is_closed(office: Office) -> None:
+    """The run never hears that the gate was opened; nobody can approve anything of it afterwards."""
+    batch = office.new_id("midgate")
+    with hold_up(office.stack, "gates", writer_of=batch) as is_waiting:
+        await office.start(office.request(batch))
+        await _held_up(is_waiting)
+        await office.handle(batch).cancel()
+    await require_end(office, batch, "cancelled")
+
+
 async def test_pause_before_the_plan_holds_once_there_is_one(office: Office) -> None:
     """There is no gate to resume at before the plan names who opens it; the pause is kept until then."""
     batch = office.new_id("midintake")
