@@ -274,6 +274,8 @@ def test_a_range_verified_before_it_is_derived(opened_batch: AskedBatch, custody
     custody.derive_slice(opened_batch.slice_step())
     with pytest.raises(PolicyViolationError, match="all of its slices"):
         custody.verify_range(opened_batch.slice_step(length=3))
+    with pytest.raises(PolicyViolationError, match="all of its slices"):
+        custody.verify_range(replace(opened_batch.slice_step(), length=0))
     assert custody.verify_range(opened_batch.slice_step()).checked
 
 
