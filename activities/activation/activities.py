@@ -93,14 +93,15 @@ class ActivationActivities(Activation):
         """Activates the slice's ready wallets that are not withheld; its root is over the addresses.
 
         Raises: IntegrityError when an address is not the one custody signed, PolicyViolationError when
-            the wave is not open.
+            the wave is not open or the audit chain not the batch's.
         """
         stage = f"wave/{step.wave}"
         with self._database.transaction() as connection:
             batch_no = hold_fence(connection, batch_id=step.batch_id, fence=step.fence)
             if done := slices.recorded(connection, batch_no=batch_no, stage=stage, step=step):
                 return done
-            audit.append(connection, step.audit_chain, kind="slice.intent", facts=_facts(stage, step))
+            chain = slices.require_own_chain(step)
+            audit.append(connection, chain, kind="slice.intent", facts=_facts(stage, step))
         attest_keys = self._trust().attest_keys
         with self._database.transaction() as connection:
             batch_no = hold_fence(connection, batch_id=step.batch_id, fence=step.fence)

@@ -120,10 +120,11 @@ class CustodyActivities(Custody):
             recorded = slices.recorded(connection, batch_no=authority.batch_no, stage=DERIVED, step=step)
             if recorded is not None:
                 return recorded
+            chain = slices.require_own_chain(step)
             ordinals = entitled_ordinals(connection, authority, step)
             keyring = keyrings.require_keyring(connection, batch_no=authority.batch_no)
             intent = {"stage": DERIVED, "slice_index": step.slice_index, "tranche": step.tranche}
-            audit.append(connection, step.audit_chain, kind="slice.intent", facts=intent)
+            audit.append(connection, chain, kind="slice.intent", facts=intent)
         derived = key_room.derive_slice(
             self._keys,
             keyring.sealed,
@@ -148,6 +149,7 @@ class CustodyActivities(Custody):
             recorded = verified_range(connection, batch_no=authority.batch_no, step=step)
             if recorded is not None:
                 return recorded
+            chain = slices.require_own_chain(step)
             keyring = keyrings.require_keyring(connection, batch_no=authority.batch_no)
             stored = stored_wallets(connection, batch_no=authority.batch_no, step=step)
         verified = derive_again(self._key_service, keyring, stored)
@@ -167,7 +169,7 @@ class CustodyActivities(Custody):
                 "root": result.root,
                 **result.counts,
             }
-            audit.append(connection, step.audit_chain, kind="range.verified", facts=facts)
+            audit.append(connection, chain, kind="range.verified", facts=facts)
         return verified
 
     @activity.defn

@@ -75,13 +75,15 @@ class SliceScreener:
     def screen(self, step: SliceStep) -> SliceResult:
         """Gives the slice its verdicts, once.
 
-        Raises: IntegrityError when a stored row is not the one the plan was made over.
+        Raises: IntegrityError when a stored row is not the one the plan was made over, PolicyViolationError
+            when the audit chain is not the batch's.
         """
         with self._database.transaction() as connection:
             batch_no = hold_fence(connection, batch_id=step.batch_id, fence=step.fence)
             if done := slices.recorded(connection, batch_no=batch_no, stage=SCREEN_STAGE, step=step):
                 return done
-            audit.append(connection, step.audit_chain, kind="slice.intent", facts=_facts(step))
+            chain = slices.require_own_chain(step)
+            audit.append(connection, chain, kind="slice.intent", facts=_facts(step))
             case = _case(connection, batch_no, step)
         key = case.wrapped.opened_by(self._vault)
         matcher = self._editions.matcher(case.terms.list_digests, case.terms.threshold)

@@ -1,11 +1,28 @@
 """Committed slices: what a slice call did once, found again when the call runs twice."""
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from sqlalchemy import Connection, insert, select
 
-from activities.contracts.shapes import SliceResult, SliceStep
+from activities.contracts.shapes import SliceResult, SliceStep, batch_chain
+from activities.failures import PolicyViolationError
 from activities.store.tables import slices
+
+_SHARD: Final = re.compile(r"[a-z0-9-]+/[0-9]+", re.ASCII)
+
+
+def require_own_chain(step: SliceStep) -> str:
+    """Gives the audit chain a slice's records go to: one of its batch's shards.
+
+    Whoever reaches the queue names the chain; another batch's, whose head is signed, must not grow by it.
+
+    Raises: PolicyViolationError.
+    """
+    own, _, shard = step.audit_chain.partition(f"{batch_chain(step.batch_id)}/")
+    if own or not _SHARD.fullmatch(shard):
+        raise PolicyViolationError("the audit chain is not one of the batch's shards", step.slice_index)
+    return step.audit_chain
 
 
 def recorded(connection: Connection, *, batch_no: int, stage: str, step: SliceStep) -> SliceResult | None:

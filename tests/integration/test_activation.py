@@ -13,7 +13,7 @@ from activities import merkle
 from activities.activation.waves import WaveCount, wave_problems
 from activities.canonical import canonical
 from activities.clients.transit import Transit
-from activities.contracts.shapes import BatchStep, SliceResult
+from activities.contracts.shapes import BatchStep, SliceResult, shard_chain
 from activities.failures import (
     ConflictError,
     IntegrityError,
@@ -168,6 +168,17 @@ def test_slice_needs_its_wave_open(room: Room) -> None:
     room.activities.check_wave(wave)
     with pytest.raises(PolicyViolationError):
         room.activities.activate_slice(slice_of(wave, length=5))
+    assert room.states(batch) == "r" * COUNT
+
+
+def test_slice_is_recorded_on_a_chain_of_its_own_batch(room: Room) -> None:
+    """No task makes the chain of another batch longer."""
+    batch = room.ready_batch()
+    wave = room.opened(batch)
+    other = shard_chain("victim", "wave-1", 0)
+    with pytest.raises(PolicyViolationError, match="audit chain"):
+        room.activities.activate_slice(replace(slice_of(wave), audit_chain=other))
+    assert told(room.databases.provisioning, other, "slice.intent") == []
     assert room.states(batch) == "r" * COUNT
 
 

@@ -5,7 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,12 @@ import pytest
 from activities import merkle
 from activities.contracts.screening import ApplyListChanges, SealedEvidence
 from activities.contracts.shapes import BatchStep, SliceResult, SliceStep, TrancheStep, Undone, shard_chain
-from activities.failures import IntegrityError, ServiceUnavailableError, StaleFenceError
+from activities.failures import (
+    IntegrityError,
+    PolicyViolationError,
+    ServiceUnavailableError,
+    StaleFenceError,
+)
 from activities.personal_data import VERDICT_GROUP, wrapped_key
 from activities.screening.activities import ScreeningActivities
 from infra.devstack import Stack
@@ -140,6 +145,17 @@ MIXED = [
     row("near", name="Richard Rowe"),
     row("other", name="Mei Tan"),
 ]
+
+
+def test_slice_is_recorded_on_a_chain_of_its_own_batch(room: Room) -> None:
+    """No task makes the chain of another batch longer."""
+    step = room.planned(people(1))
+    room.activities.pin_lists(step)
+    with pytest.raises(PolicyViolationError, match="audit chain"):
+        room.activities.screen_slice(
+            replace(slice_of(step, length=1), audit_chain=shard_chain("victim", "screen", 0))
+        )
+    assert room.activities.screen_slice(slice_of(step, length=1)).row_count == 1
 
 
 def test_lists_are_pinned_once_and_archived(room: Room) -> None:
