@@ -18,7 +18,7 @@ from activities.contracts.request import BatchRequest, parse_request
 from activities.contracts.shapes import SLICE_SIZE
 from activities.custody.signed_statements import HOLD, signed_statements
 from activities.digests import adjudication_root, evidence_document, plan_document
-from activities.failures import PolicyViolationError
+from activities.failures import InvalidRequestError, PolicyViolationError, ServiceUnavailableError
 from activities.policy.decision import Decision, PlanFacts, decide, rollout_wish
 from activities.policy.folder import policy_digests
 from activities.policy.shape import Policy, load_policy, policy_digest
@@ -129,7 +129,7 @@ def require(holds: bool, missing: str) -> None:
 
 def _case(connection: Connection, *, batch_id: str, trust: Trust, policies: Path) -> _Case:
     row = _planned(connection, batch_id)
-    require(policy_digest(row.policy_text) in policy_digests(policies).values(), "its policy is not mounted")
+    require(policy_digest(row.policy_text) in _mounted(policies), "its policy is not mounted")
     request, policy = parse_request(row.request), load_policy(row.policy_text)
     require(request.batch_id == batch_id, "its request is another batch's")
     require(request.custody == CUSTODIAL, "its keys are not ours to make")
@@ -154,6 +154,17 @@ def _case(connection: Connection, *, batch_id: str, trust: Trust, policies: Path
         trust=trust,
         now=now,
     )
+
+
+def _mounted(policies: Path) -> frozenset[str]:
+    """The digests of the policies that custody holds itself.
+
+    Raises: ServiceUnavailableError while one of them cannot be used, a moment of somebody's editing perhaps.
+    """
+    try:
+        return frozenset(policy_digests(policies).values())
+    except InvalidRequestError:
+        raise ServiceUnavailableError("policies") from None
 
 
 def _planned(connection: Connection, batch_id: str) -> Row[Any]:

@@ -1,11 +1,14 @@
 """Who can reach the custody queue and write to the store still gets no key: each test is one way to try."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from activities.contracts.shapes import batch_chain, shard_chain
 from activities.custody.activities import CustodyActivities
+from activities.failures import PolicyViolationError, ServiceUnavailableError
 from tests.integration.custody.batches import (
     POLICY,
     AskedBatch,
@@ -149,11 +152,38 @@ def test_an_approval_dated_into_the_future(batch: AskedBatch, custody: CustodyAc
     refuses_keyring(custody, batch, "gate issuance")
 
 
+@pytest.mark.parametrize("method", ["derive_slice", "verify_range"])
+def test_records_of_a_slice_on_another_chain(
+    opened_batch: AskedBatch, custody: CustodyActivities, method: str
+) -> None:
+    """No task makes the chain of another batch longer, nor one that belongs to no shard of its own."""
+    step, own = opened_batch.slice_step(), batch_chain(opened_batch.batch_id)
+    if method == "verify_range":
+        custody.derive_slice(step)
+    others = (batch_chain("victim"), shard_chain("victim", "derive", 0), "tenant/acme", "custody/refused")
+    for chain in (*others, own, f"{own}/", f"{own}/derive", f"{own}/derive/0000/0", f"x{step.audit_chain}"):
+        with pytest.raises(PolicyViolationError, match="audit chain"):
+            getattr(custody, method)(replace(step, audit_chain=chain))
+    assert getattr(custody, method)(step)
+
+
 def test_a_policy_that_custody_has_not_mounted(batch: AskedBatch, room: Room, tmp_path: Path) -> None:
     """A policy's text must be one of those that custody holds itself."""
     batch.sign_gates()
     (tmp_path / "DE.toml").write_text((POLICIES / "DE.toml").read_text())
     refuses_keyring(room.custody(policies=tmp_path), batch, "policy is not mounted")
+
+
+def test_a_policy_that_is_being_edited_is_waited_for(batch: AskedBatch, room: Room, tmp_path: Path) -> None:
+    """A file that is half written is the deployment's trouble and fails no batch."""
+    batch.sign_gates()
+    (tmp_path / "SG.toml").write_text(POLICY)
+    (tmp_path / "DE.toml").write_text((POLICIES / "DE.toml").read_text()[:100])
+    custody = room.custody(policies=tmp_path)
+    with pytest.raises(ServiceUnavailableError, match="policies"):
+        custody.open_keyring(batch.tranche_step())
+    (tmp_path / "DE.toml").write_text((POLICIES / "DE.toml").read_text())
+    assert custody.open_keyring(batch.tranche_step()).keyring_id
 
 
 def test_a_policy_made_up_for_the_batch(room: Room, custody: CustodyActivities) -> None:
