@@ -5,14 +5,22 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from temporalio import workflow
-from temporalio.exceptions import CancelledError, ChildWorkflowError, TerminatedError
+from temporalio.exceptions import (
+    CancelledError,
+    ChildWorkflowError,
+    TerminatedError,
+    WorkflowAlreadyStartedError,
+)
 
 from activities.contracts.shapes import MAIN_TRANCHE, shard_chain
 from workflows.batch_plan import Shard
-from workflows.limits import OPEN_SHARDS_MAX, SHARD_RESTARTS_MAX, STEP_PAUSE
+from workflows.limits import OPEN_SHARDS_MAX, PERSISTENT_PAUSE_LONGEST, SHARD_RESTARTS_MAX, STEP_PAUSE
 from workflows.provision_shard import SHARD_WORKFLOW, ShardDone, ShardWork
 from workflows.renewal import Renewal
 from workflows.stopping import require_going_on
+
+_WAITS_FOR_ID = "waits-for-a-shard-of-the-run-before"
+"""Patch: a shard whose id is still taken is waited for, where that once failed the batch."""
 
 
 class ShardWindow:
@@ -59,13 +67,26 @@ class ShardWindow:
         """Starts a shard again that somebody stopped from outside: what it committed is found."""
         for _ in range(SHARD_RESTARTS_MAX):
             try:
-                return await self._start(shard, stage=stage, tranche=tranche, wave=wave)
+                return await self._start_once_free(shard, stage=stage, tranche=tranche, wave=wave)
             except ChildWorkflowError as error:
                 require_going_on()
                 if not isinstance(error.cause, TerminatedError | CancelledError):
                     raise
             await workflow.sleep(STEP_PAUSE, summary="a shard was stopped from outside and is started again")
-        return await self._start(shard, stage=stage, tranche=tranche, wave=wave)
+        return await self._start_once_free(shard, stage=stage, tranche=tranche, wave=wave)
+
+    async def _start_once_free(self, shard: Shard, *, stage: str, tranche: int, wave: int) -> ShardDone:
+        """A reset leaves the shards of the run before at work: each keeps its id until it is done."""
+        pause = STEP_PAUSE
+        while True:
+            try:
+                return await self._start(shard, stage=stage, tranche=tranche, wave=wave)
+            except WorkflowAlreadyStartedError:
+                if not workflow.patched(_WAITS_FOR_ID):
+                    raise
+            await workflow.sleep(pause, summary="a shard of the run before is at work: waits for it")
+            require_going_on()
+            pause = min(pause * 2, PERSISTENT_PAUSE_LONGEST)
 
     async def _start(self, shard: Shard, *, stage: str, tranche: int, wave: int) -> ShardDone:
         name = f"wave-{wave}" if wave else stage

@@ -22,6 +22,7 @@ from tests.integration.batch.resetting import (
 )
 from tests.integration.batch.test_left_early import ALL_GATES
 from tests.integration.breaking import Faults, Place
+from tests.waiting import eventually_async
 
 
 @dataclass(kw_only=True)
@@ -237,6 +238,27 @@ async def shard_at_work(batch: Rewound) -> None:
         hold.let_go()
 
 
+async def shards_of_the_run_before(batch: Rewound) -> None:
+    """A reset leaves them at work; the new run waits for what it would begin again."""
+    hold = batch.faults.hold(batch.batch_id, Place(table="slices", matches={"stage": "screen"}))
+    try:
+        await batch.start()
+        await batch.mark()
+        await batch.office.pass_gate(batch.batch_id, "compliance")
+        await hold.taken()
+        await batch.reset()
+        await eventually_async(lambda: _shard_refused(batch), 60, what="a shard whose id is taken")
+    finally:
+        hold.let_go()
+
+
+async def _shard_refused(batch: Rewound) -> bool:
+    history = await batch.office.handle(batch.batch_id).fetch_history()
+    return any(
+        event.HasField("start_child_workflow_execution_failed_event_attributes") for event in history.events
+    )
+
+
 _SPOIL: Final = """
     UPDATE plans SET decision = decision || '{"odd": 1}'
     WHERE batch_no = (SELECT batch_no FROM batches WHERE batch_id = :id)
@@ -289,4 +311,5 @@ SCENES: Final[tuple[tuple[Scene, str, Rewinds], ...]] = (
     (terminated_and_swept, "aborted", ((FIRST, FORGOTTEN), (MARK, FORGOTTEN))),
     (reset_twice, "completed", ((LAST, FORGOTTEN),)),
     (shard_at_work, "completed", ((FIRST, REAPPLIED),)),
+    (shards_of_the_run_before, "completed", ((MARK, FORGOTTEN),)),
 )
