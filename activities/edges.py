@@ -17,6 +17,9 @@ from activities.failures import InvalidRequestError
 FIELD_NAME_CHARS_MAX: Final = 80
 """Longest part of a field's path that is shown; longer names are cut."""
 
+_KEY_PARTS_MAX: Final = 64
+"""Dots in a line of TOML: the library takes the square of a dotted key's parts to read it."""
+
 _TOML_POSITION: Final = re.compile(r"\(at (line \d+, column \d+|end of document)\)")
 
 
@@ -55,6 +58,9 @@ def strict_json(text: str, *, what: str, bytes_max: int) -> Any:
 
 def toml_table(text: str, *, what: str) -> dict[str, Any]:
     """The table a TOML text holds; errors give line and column, never the content."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > _KEY_PARTS_MAX and not line.lstrip().startswith("#"):
+            raise InvalidRequestError(f"{what} is not valid TOML", [f"line {number}: too many dots"])
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

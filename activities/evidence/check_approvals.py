@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
-from activities.canonical import text_digest
+from activities.canonical import canonical, text_digest
 from activities.contracts.shapes import MAIN_TRANCHE
 from activities.evidence.check_plan import policy_decision, readable_policy, readable_request, requester_key
 from activities.evidence.facts import AuditFacts, BundleFacts, Entry
@@ -16,6 +16,7 @@ from activities.policy.decision import Decision
 from activities.policy.shape import Policy
 from activities.trust.gates import GateRule
 from activities.trust.judging import Attempt, Gate, GateContext, GateState, Requester, judge_attempt, tally
+from activities.trust.reasons import Reason
 from activities.trust.statements import parse_instant
 from activities.trust.trust_file import Trust
 
@@ -23,6 +24,9 @@ HOLD: Final = "hold"
 
 _COUNTING_MAX: Final = timedelta(minutes=5)
 """Longest time between an attempt's moment and its entry: both are of one transaction."""
+
+_UNSTORABLE: Final = (Reason.MALFORMED_STATEMENT, Reason.MALFORMED_SIGNATURE)
+"""Reasons under which a text may have been one that the store kept with replacement characters."""
 
 _CLOCK_GRAIN: Final = timedelta(milliseconds=1)
 """Both moments are read from one clock, the log's cut to microseconds."""
@@ -172,8 +176,7 @@ def _require_recorded(facts: BundleFacts, found: AuditFacts) -> None:
         came = row.statement is not None
         whole = came == ("statement_sha256" in said) and came == (row.signature is not None)
         require(whole, "an attempt lacks its statement or signature, or has one it did not come with")
-        # A refused text that the store could not hold was kept with replacement characters.
-        altered = not row.counted and "\ufffd" in str(row.statement)
+        altered = row.reason_code in _UNSTORABLE[:1] and "\ufffd" in str(row.statement)
         if row.statement is not None and not altered:
             exact = text_digest(row.statement) == said.get("statement_sha256")
             require(exact, "an attempt's statement differs from the one in the audit log")
@@ -183,7 +186,7 @@ def _require_recorded(facts: BundleFacts, found: AuditFacts) -> None:
 def _require_arrival(row: AttemptRow, said: Mapping[str, Any]) -> None:
     """What logs of before do not say, and every newer one does."""
     signature = str(row.signature)
-    altered = not row.counted and "\ufffd" in signature
+    altered = row.reason_code in _UNSTORABLE and "\ufffd" in signature
     if "signature_sha256" in said and not altered:
         exact = text_digest(signature) == said["signature_sha256"]
         require(exact, "an attempt's signature differs from the one in the audit log")
@@ -209,7 +212,9 @@ def _require_counts(on: Bench, gate: str, digest: str, row: AttemptRow, seen: se
 def _require_gate(facts: BundleFacts, on: Bench, row: GateRow, told: tuple[str, str] | None) -> None:
     digests = {facts.plan_digest, *facts.evidence_digests.values()}
     require(row.digest in digests, "a gate is over a digest that is neither the plan's nor the evidence's")
-    require(row.terms == on.terms(row.gate), "a gate asked for others than the policy")
+    # Spelt, not compared: to Python true is 1.
+    same = canonical(row.terms) == canonical(on.terms(row.gate))
+    require(same, "a gate asked for others than the policy")
     if not row.outcome:
         require(told is None, "a gate's end differs from the audit log")
         return

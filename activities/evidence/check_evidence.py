@@ -72,10 +72,10 @@ def _require_stated(facts: BundleFacts, said: Mapping[str, Any]) -> None:
         )
         require(withholding_root(hit) == said["withheld_root"], "a list change withheld other subjects")
     for row in facts.lists:
-        about = said.get("editions", {}).get(row.list_id)
-        if about is not None and lists.get(row.list_id) == row.digest:
+        editions = said.get("editions", {})
+        if row.list_id in editions and lists.get(row.list_id) == row.digest:
             names = ("source", "published_on", "entry_count")
-            same = all(about.get(name) == getattr(row, name) for name in names)
+            same = all(editions[row.list_id].get(name) == getattr(row, name) for name in names)
             require(same, "a list is said to be another than was applied")
 
 

@@ -10,6 +10,7 @@ from activities.contracts.shapes import batch_chain
 from activities.evidence import layout, rows
 from activities.evidence.reader import BundleReader, parsed
 from activities.evidence.report import require
+from activities.policy.folder import POLICY_BYTES_MAX
 from activities.trust.trust_file import Trust
 
 Numbered = TypeVar("Numbered", rows.AdjudicationRow, rows.WithholdingRow)
@@ -85,6 +86,8 @@ def load_facts(reader: BundleReader, table: rows.BundleTable, trust: Trust | Non
     require(isinstance(request, dict), "request.json is not an object")
     has_plan = reader.has(layout.PLAN)
     require(has_plan == reader.has(layout.POLICY), "plan.json and policy.toml come only together")
+    policy = reader.text(layout.POLICY) if has_plan else None
+    require(len((policy or "").encode()) <= POLICY_BYTES_MAX, "policy.toml is larger than allowed")
     evidence = {
         tranche: parsed(rows.Evidence, reader.document(name), what=name)
         for tranche, name in enumerate(layout.EVIDENCE)
@@ -98,7 +101,7 @@ def load_facts(reader: BundleReader, table: rows.BundleTable, trust: Trust | Non
         request_digest=sha256_hex(request_bytes),
         plan=parsed(rows.Plan, reader.document(layout.PLAN), what=layout.PLAN) if has_plan else None,
         plan_digest=sha256_hex(reader.content(layout.PLAN)) if has_plan else "",
-        policy_text=reader.text(layout.POLICY) if has_plan else None,
+        policy_text=policy,
         evidence=evidence,
         evidence_digests={t: sha256_hex(reader.content(layout.EVIDENCE[t])) for t in evidence},
         lists=parsed(rows.Lists, reader.document(layout.LISTS), what=layout.LISTS).lists,

@@ -1,6 +1,7 @@
 """The evidence bundle's format, fixed names and limits.
 
-A bundle is one zip: deflate, names below in this order, timestamps 1980-01-01, no comment. `.json` members
+A bundle is one zip: deflate, names below in this order, timestamps 1980-01-01, no comment, no fields or flags
+of its own, headers and packed lengths exactly as the directory says. `.json` members
 are one RFC 8785 document; `.jsonl` members are one RFC 8785 object a line, each ended by a line feed, in
 the order stated. Digests, roots and possession signatures are lower-case hex; attest signatures are base64.
 
@@ -87,6 +88,12 @@ OPTIONAL: Final = frozenset({PLAN, POLICY, *EVIDENCE, RESTRICTED})
 
 MEMBER_BYTES_MAX: Final = 64 * 2**30
 """Largest unpacked member: ten million subjects on twenty chains stay below it."""
+
+KEPT_BYTES_MAX: Final = 2**30
+"""Largest unpacked member that is kept in memory; `STREAMED` ones are not."""
+
+STREAMED: Final = frozenset({WALLETS, HISTORIES, RESTRICTED})
+"""Members of which little is kept, whatever their size."""
 
 DOCUMENT_BYTES_MAX: Final = 4 * 2**20
 """Largest member that is read whole into memory (`.json` and `.toml`)."""

@@ -10,21 +10,28 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Final, Self, TypeVar
+from typing import Any, BinaryIO, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from activities.canonical import canonical
 from activities.edges import strict_json
-from activities.evidence.container import require_end_to_end, require_short_directory
+from activities.evidence.container import (
+    require_end_to_end,
+    require_plain,
+    require_short_directory,
+    unpacked,
+)
 from activities.evidence.layout import (
     BUNDLE,
     DOCUMENT_BYTES_MAX,
+    KEPT_BYTES_MAX,
     LINE_BYTES_MAX,
     MEMBER_BYTES_MAX,
     MEMBERS,
     OPTIONAL,
     ROWS_MAX,
+    STREAMED,
     UNPACK_FLOOR,
     UNPACK_RATIO_MAX,
 )
@@ -33,8 +40,6 @@ from activities.evidence.rows import BundleTable
 from activities.failures import InvalidRequestError
 
 Row = TypeVar("Row", bound=BaseModel)
-
-_READ_BYTES: Final = 2**18
 
 
 class BundleReader:
@@ -138,12 +143,10 @@ class BundleReader:
 
     def _parts(self, name: str) -> Iterator[bytes]:
         try:
-            with self._zip.open(name) as member:
-                while part := member.read(_READ_BYTES):
-                    yield part
+            yield from unpacked(self._file, self._entries[name])
         except CheckFailedError:
             raise
-        except Exception:  # noqa: BLE001 - zipfile and zlib raise a dozen types on damaged bytes
+        except Exception:  # noqa: BLE001 - zlib's and the file's own errors, on damaged bytes
             raise CheckFailedError(f"{name} cannot be unpacked") from None
 
 
@@ -200,9 +203,9 @@ def _zip_in(file: BinaryIO) -> zipfile.ZipFile:
 
 
 def _require_bounded(entry: zipfile.ZipInfo) -> None:
-    require(entry.compress_type == zipfile.ZIP_DEFLATED, f"{entry.filename} is not packed by deflate")
-    require(not entry.flag_bits & 0x1, f"{entry.filename} is encrypted by the zip")
-    require(entry.file_size <= MEMBER_BYTES_MAX, f"{entry.filename} is larger than allowed")
+    require_plain(entry)
+    most = MEMBER_BYTES_MAX if entry.filename in STREAMED else KEPT_BYTES_MAX
+    require(entry.file_size <= most, f"{entry.filename} is larger than allowed")
     allowed = max(UNPACK_FLOOR, entry.compress_size * UNPACK_RATIO_MAX)
     require(entry.file_size <= allowed, f"{entry.filename} would unpack to more than its packed size allows")
 

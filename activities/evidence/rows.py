@@ -7,12 +7,15 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from activities.contracts.request import BATCH_ID
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Instant = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
+# In these patterns \d would be a digit of any alphabet.
+Instant = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]{4}(-[0-9]{2}){2}T([0-9]{2}:){2}[0-9]{2}\.[0-9]{6}Z$")
+]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 BatchId = Annotated[str, StringConstraints(pattern=rf"^{BATCH_ID.pattern}$")]
 Chain = Annotated[str, StringConstraints(pattern=r"^[a-z0-9/_-]{1,200}$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_./@:-]{0,200}$")]
-GateName = Annotated[str, StringConstraints(pattern=r"^[a-z]{1,20}(/[1-9]\d{0,3})?$")]
+GateName = Annotated[str, StringConstraints(pattern=r"^[a-z]{1,20}(/[1-9][0-9]{0,3})?$")]
 Ordinal = Annotated[int, Field(ge=0, lt=2**31)]
 Tranche = Annotated[int, Field(ge=0, le=1)]
 
@@ -32,7 +35,7 @@ class Member(_Row):
 class BundleTable(_Row):
     """`bundle.json`."""
 
-    v: Literal[1]
+    v: Annotated[int, Field(ge=1, le=1)]
     deployment: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     batch_id: BatchId
     tenant: BatchId
@@ -102,7 +105,7 @@ class AttemptRow(_Row):
 class SliceRow(_Row):
     """One line of `slices.jsonl`."""
 
-    stage: Annotated[str, StringConstraints(pattern=r"^[a-z]{1,20}(/[1-9]\d{0,3})?$")]
+    stage: GateName
     tranche: Tranche
     slice_index: Count
     first_position: Count
@@ -153,7 +156,7 @@ class WalletRow(_Row):
 
     ordinal: Ordinal
     chain: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")]
-    path: Annotated[str, StringConstraints(pattern=r"^m(/\d{1,10}'?){1,10}$")]
+    path: Annotated[str, StringConstraints(pattern=r"^m(/[0-9]{1,10}'?){1,10}$")]
     address: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,120}$")]
     possession: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2}){1,1000}$")]
     state: Literal["derived", "ready", "active", "frozen", "revoked"]

@@ -25,6 +25,7 @@ import sys
 import tomllib
 import unicodedata
 import zipfile
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +48,14 @@ LINE_MAX: Final = 2**20
 """Bytes of one line."""
 MEMBER_MAX: Final = 64 * 2**30
 """Bytes of an unpacked member."""
+KEPT_MAX: Final = 2**30
+"""Bytes of an unpacked member of which most is held in memory."""
+STREAMED: Final = {"wallets.jsonl", "histories.jsonl", "restricted.age"}
+"""Members of which little is held."""
+TOML_MAX: Final = 2**16
+"""Bytes of a policy's text."""
+TOML_PARTS_MAX: Final = 64
+"""Parts of a TOML key: to read one takes as long as the square of them."""
 KEPT_ROWS_MAX: Final = 1_000_000
 """Rows of a member that is held in memory."""
 RATIO_MAX: Final = 200
@@ -253,6 +262,14 @@ def quoted_object(text: str | None) -> Row:
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def toml(told: str) -> Row:
+    """The table in a TOML text; raises ValueError, also for a key of very many parts."""
+    lines = (line for line in told.split("\n") if not line.lstrip().startswith("#"))
+    if any(line.count(".") > TOML_PARTS_MAX for line in lines):
+        raise ValueError("a key of too many parts")
+    return tomllib.loads(told)
 
 
 # Hashes and trees, RFC 6962.
@@ -871,7 +888,7 @@ REQUEST: Final = shape(
                 waves_percent=each(PERCENT, 1, 20),
             )
         ),
-        "signature": or_null(text(".{0,20000}")),
+        "signature": or_null(text(r"[\r\n\x20-\x7e]{0,20000}")),
     },
     batch_id=BATCH,
     tenant=BATCH,
@@ -880,7 +897,7 @@ REQUEST: Final = shape(
     custody=one_of("custodial", "self_custody", "watch_only"),
     jurisdiction=text("[A-Za-z]{2,16}"),
     chains=each(one_of(*CHAINS), 1, 20),
-    source=shape(uri=text("(?=.{0,1000}$)(inbox://|s3://)[^\n]+"), sha256=HEX64),
+    source=shape(uri=text("(?=.{0,1000}$)(inbox://|s3://)[^\x00-\x1f\x7f]+"), sha256=HEX64),
 )
 
 SEATS: Final = shape(roles=table(ROLE, whole(1, 10), 1, 10))
@@ -1047,7 +1064,7 @@ def read_trust(path: Path) -> Trust:
     """The trust file with the allowed signers in it or beside it; raises TrustError."""
     try:
         raw = path.read_text(encoding="utf-8")
-        told = _quoted_times(tomllib.loads(raw))
+        told = _quoted_times(toml(raw))
         return _trust(told, raw, _signers(path, told))
     except (OSError, ValueError, RecursionError, UnsupportedAlgorithm):
         raise TrustError("the trust file cannot be used") from None
@@ -1144,7 +1161,38 @@ def _signer_time(stated: str | None) -> datetime | None:
     return datetime.strptime(stated, form).replace(tzinfo=UTC)
 
 
-# The zip: fixed names in their order, bounded sizes, deflate only.
+# The zip: fixed names in their order, bounded sizes, deflate only, nothing that could be read in two ways.
+
+ABSENT: Final = 2**32 - 1
+"""In place of a number that is too large."""
+PLAIN_MAX: Final = 2**31 - 1
+"""Largest number that zip libraries write plainly in a directory."""
+
+
+def plain_entry(entry: zipfile.ZipInfo) -> bool:
+    """Whether a directory's entry is a file's, with no name, text or number beside the ones that count."""
+    large = [entry.file_size, entry.compress_size]
+    large = large if max(large) > PLAIN_MAX else []
+    large += [entry.header_offset] if entry.header_offset > PLAIN_MAX else []
+    extra = struct.pack(f"<2H{len(large)}Q", 1, 8 * len(large), *large)
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    empty = not (entry.flag_bits or entry.comment or entry.volume)
+    own_name = entry.orig_filename == entry.filename
+    return empty and own_name and entry.extra in (b"", extra) and kind in (0, stat.S_IFREG)
+
+
+def own_header(file: BinaryIO, entry: zipfile.ZipInfo) -> int:
+    """The length of the header before a member, which must say what the directory says."""
+    file.seek(entry.header_offset)
+    mark, flags, method, crc, packed, size, name, extra = struct.unpack("<4s2x2H4x3L2H", file.read(30))
+    need(mark == b"PK\3\4", "the members overlap, or there is something between them")
+    stated = (entry.compress_size, entry.file_size)
+    large = struct.pack("<2H2Q", 1, 16, entry.file_size, entry.compress_size)
+    expected = large if (packed, size) == (ABSENT, ABSENT) else b""
+    same = (flags, method, crc) == (0, 8, entry.CRC) and (packed, size) in (stated, (ABSENT, ABSENT))
+    same = same and file.read(name + extra) == entry.filename.encode() + expected
+    need(same, "a member says something else of itself than the directory")
+    return 30 + int(name) + int(extra)
 
 
 def directory_place(file: BinaryIO) -> int:
@@ -1153,14 +1201,18 @@ def directory_place(file: BinaryIO) -> int:
     file.seek(max(end - 20, 0))
     tail = file.read()
     need(tail[-22:-18] == b"PK\5\6" and tail[-2:] == bytes(2), "the bundle is no zip, or carries a comment")
-    entries, size, place = struct.unpack("<H2L", tail[-12:-2])
+    disks, entries, size, place = struct.unpack("<L2xH2L", tail[-18:-2])
     if tail[:4] == b"PK\6\7" and len(tail) == 42:
         end -= 20 + 56
         need(end >= 0, "the bundle is no zip")
         file.seek(end)
-        large = file.read(56)
+        large, plain = file.read(56), (entries, size, place)
         need(large[:4] == b"PK\6\6", "the bundle is no zip")
-        entries, size, place = struct.unpack("<3Q", large[32:])
+        more, entries, size, place = struct.unpack("<Q8x3Q", large[16:])
+        disks |= more
+        told = zip(plain, (entries, size, place), (2**16 - 1, ABSENT, ABSENT), strict=True)
+        need(all(p in (t, none) for p, t, none in told), "the zip has two ends that differ")
+    need(not disks, "the zip is a part of one")
     need(entries <= len(ORDER) and size <= 2**16, "the zip's directory is longer than the format's")
     need(place + size == end, "the zip's directory is not where it should be")
     return int(place)
@@ -1200,7 +1252,9 @@ class Bundle:
         for entry in self._entries:
             need(entry.compress_type == zipfile.ZIP_DEFLATED, "a member is not packed by deflate")
             need(not entry.flag_bits & 1, "a member is encrypted by the zip")
-            bound = min(MEMBER_MAX, max(RATIO_FREE, RATIO_MAX * entry.compress_size))
+            need(plain_entry(entry), "a member carries more than a file")
+            most = MEMBER_MAX if entry.filename in STREAMED else KEPT_MAX
+            bound = min(most, max(RATIO_FREE, RATIO_MAX * entry.compress_size))
             need(entry.file_size <= bound, "a member unpacks to more than its packed size allows")
         self._check_gapless()
         return f"{len(self.names)} members, known and bounded"
@@ -1209,21 +1263,37 @@ class Bundle:
         """Members must fill the file up to its directory: none inside another, nothing between two."""
         place = 0
         for entry in self._entries:
-            self._file.seek(place)
-            mark, name, extra = struct.unpack("<4s22x2H", self._file.read(30))
-            here = entry.header_offset == place and mark == b"PK\3\4"
-            need(here, "the members overlap, or there is something between them")
-            place += 30 + name + extra + entry.compress_size
+            need(entry.header_offset == place, "the members overlap, or there is something between them")
+            place += own_header(self._file, entry) + entry.compress_size
         need(place == self._directory, "the members overlap, or there is something between them")
 
     def parts(self, name: str) -> Iterator[bytes]:
         """A member's bytes, part by part."""
         try:
-            with self._zip.open(name) as member:
-                while part := member.read(2**18):
-                    yield part
-        except Exception:  # noqa: BLE001 - zipfile and zlib raise a dozen types on damaged bytes
+            yield from self._inflated(self._zip.getinfo(name))
+        except FailedError:
+            raise
+        except Exception:  # noqa: BLE001 - zlib's and the file's own errors, on damaged bytes
             raise FailedError(f"{name} cannot be unpacked") from None
+
+    def _inflated(self, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+        """Unpacks to the very end: a zip library would stop at the stated size and hide what follows."""
+        place = entry.header_offset + own_header(self._file, entry)
+        end, stream = place + entry.compress_size, zlib.decompressobj(-15)
+        size = crc = 0
+        while not stream.eof:
+            packed = stream.unconsumed_tail
+            if not packed:
+                self._file.seek(place)
+                packed = self._file.read(min(2**18, end - place))
+                place += len(packed)
+            part = stream.decompress(packed, 2**18) if packed else stream.flush()
+            size, crc = size + len(part), zlib.crc32(part, crc)
+            fits = size <= entry.file_size and (packed or stream.eof)
+            need(fits, f"{entry.filename} is cut off, or unpacks to more than it says")
+            yield part
+        whole = place == end and not stream.unused_data and (size, crc) == (entry.file_size, entry.CRC)
+        need(whole, f"{entry.filename} ends elsewhere or otherwise than it says")
 
     def content(self, name: str) -> bytes:
         """A small member's bytes."""
@@ -1345,6 +1415,7 @@ def load(case: Case) -> str:
     if "plan.json" in bundle.names:
         case.plan, case.policy_text = bundle.value("plan.json"), bundle.content("policy.toml")
         case.policy_text.decode("utf-8")
+        need(len(case.policy_text) <= TOML_MAX, "policy.toml is too large")
     for tranche in (0, 1):
         if case.evidence_digest(tranche):
             case.evidence[tranche] = bundle.value(f"evidence-{tranche}.json", "evidence")
@@ -1507,7 +1578,8 @@ def head_said(case: Case, head: Row) -> Row:
         "seq": said.get("seq"),
         "head": said.get("head"),
     }
-    need(canonical(told) == head["message"].encode(), "a signed head is not this batch's")
+    own = type(told["seq"]) is int and canonical(told) == head["message"].encode()
+    need(own, "a signed head is not this batch's")
     return said
 
 
@@ -1569,16 +1641,18 @@ def check_waves(case: Case) -> str:
 def check_histories(case: Case) -> str:
     """The histories are whole in themselves; nothing signs them."""
     before: tuple[str, str] = ("", "")
-    events, last, seen = 0, 0, set()
+    events = last = workflows = 0
+    has_own = False
     for row in case.bundle.rows("histories.jsonl"):
         run = (row["workflow_id"], row["run_id"])
         need(run >= before, "the histories are not in their order")
+        workflows += run[0] != before[0]
         last = last if run == before else 0
         need(row["event_id"] == last + 1, "a history has a gap or a repetition")
         before, last, events = run, row["event_id"], events + 1
-        seen.add(row["workflow_id"])
-    need(case.facts["batch_id"] in seen, "the history of the batch's own workflow is missing")
-    return f"{events} events of {len(seen)} workflows (not attested)"
+        has_own = has_own or run[0] == case.facts["batch_id"]
+    need(has_own, "the history of the batch's own workflow is missing")
+    return f"{events} events of {workflows} workflows (not attested)"
 
 
 # The request, the plan, the policy and what the policy decides.
@@ -1624,6 +1698,8 @@ def check_request_signature(case: Case) -> str:
 
 def covers(rows: list[Row], total: int) -> bool:
     """Whether slices follow each other from nought to a total, all but the last of them full."""
+    if len(rows) != -(-total // SLICE):
+        return False  # before anything is made that is as long as a total somebody made up
     expected = [(i, at, min(SLICE, total - at)) for i, at in enumerate(range(0, total, SLICE))]
     held = [(row["slice_index"], row["first_position"], row["row_count"]) for row in rows]
     return held == expected and all(row["length"] == row["row_count"] for row in rows)
@@ -1651,7 +1727,7 @@ def policy_of(case: Case) -> Row:
     """The policy the batch was planned under; skips the check without one."""
     if case.plan is None:
         raise SkippedError("the batch ended before it was planned")
-    policy: Row = tomllib.loads(case.policy_text.decode())
+    policy = toml(case.policy_text.decode())
     need(POLICY(policy), "the policy does not have its shape")
     hours, rollout = policy["approvals"], policy["rollout"]
     percents = rollout["waves_percent"]
@@ -1999,8 +2075,9 @@ def _check_recorded(row: Row, entry: Row) -> None:
     if not came:
         return
     for name in ("statement", "signature"):
-        # A refused text that no database can hold is kept with replacement characters.
-        replaced, told = not row["counted"] and "\ufffd" in row[name], f"{name}_sha256"
+        # A malformed text that no database can hold is kept with replacement characters.
+        malformed = row["reason_code"] in ("malformed_statement", f"malformed_{name}")
+        replaced, told = malformed and not row["counted"] and "\ufffd" in row[name], f"{name}_sha256"
         # Older logs do not tell of signatures.
         exact = entry.get(told) == sha(row[name].encode()).hex() or told not in entry
         need(exact or replaced, f"an attempt's {name} differs from the audit log")
@@ -2070,7 +2147,7 @@ def check_gates(case: Case) -> str:
         key = (row["gate"], row["digest"])
         need(row["digest"] in over, "a gate is over neither the plan nor the evidence")
         terms = {"roles": bench.asked(row["gate"]), **{name: policy["approvals"][name] for name in times}}
-        need(row["terms"] == terms, "a gate asked for others than the policy")
+        need(spelt(row["terms"]) == spelt(terms), "a gate asked for others than the policy")
         end = closed.pop(key, None)
         need((end or {}).get("outcome", "") == row["outcome"], "a gate ended otherwise than the log says")
         if end is not None:
@@ -2078,7 +2155,10 @@ def check_gates(case: Case) -> str:
             need(row["outcome"] != "approved" or state.passed, "a gate passed without its decisions")
             hidden = row["outcome"] == "approved" and key in against
             need(not hidden, "a gate passed over a decision against it that stands")
-            need(row["outcome"] != "rejected" or state.refused, "nobody who may rejected a gate")
+            need(
+                row["outcome"] != "rejected" or state.refused or key in against,
+                "nobody who may rejected a gate",
+            )
     need(not closed, "the audit log tells of a gate that is missing")
     need(not ended_twice, "the audit log tells of a gate's end twice")
     passed = {(row["gate"], row["digest"]) for row in case.gates if row["outcome"] == "approved"}
@@ -2136,7 +2216,7 @@ def check_holds(case: Case) -> str:
         key = ("hold", row["hold_digest"])
         need(row["decision"] != "clear" or key not in against, "a hold was cleared over a no that stands")
         state = stand(bench, *key, rows.get(key, []), case.facts["made_at"])
-        fits = state.passed if row["decision"] == "clear" else state.refused
+        fits = state.passed if row["decision"] == "clear" else state.refused or key in against
         need(fits, "a hold was settled without the decisions it needs")
     return f"{len(settled)} holds settled by signed decisions"
 

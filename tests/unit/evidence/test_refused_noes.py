@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from activities.evidence import layout
+from tests.integration import other_ends
 from tests.integration.forgeries import Forgery, require_refused
 from tests.integration.pages import Row
 from tests.integration.resealing import Dossier, Edit, forged
@@ -161,4 +162,18 @@ NONE: dict[str, Callable[[Dossier], None]] = {
 def test_a_no_that_was_rightly_refused_is_none(whole: Dossier, tmp_path: Path, how: str) -> None:
     """An honest record of noes that came too early, too late, or of somebody who may not, verifies."""
     path = forged(whole, tmp_path / "honest.zip", NONE[how])
+    assert agreed_checks(path, whole.office.trust_path) == ("VERIFIED", set())
+
+
+def test_a_gate_may_end_by_a_no_that_the_record_calls_refused(whole: Dossier, tmp_path: Path) -> None:
+    """It stands for what was done by it as it stands against everything else; both verifiers say so."""
+
+    def edit(made: Dossier) -> None:
+        other_ends.rejected(made)
+        row = next(each for each in made.rows(layout.APPROVALS) if made.said(each)["decision"] == "reject")
+        entry = made.told("attempt.counted", attempt_key=row["attempt_key"])
+        entry |= {"kind": "attempt.refused", "reason_code": "expired"}
+        row |= {"counted": False, "reason_code": "expired"}
+
+    path = forged(whole, tmp_path / "refused.zip", edit)
     assert agreed_checks(path, whole.office.trust_path) == ("VERIFIED", set())

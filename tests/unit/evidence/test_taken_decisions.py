@@ -30,13 +30,14 @@ def _of_an_older_log(made: Dossier) -> None:
 def _unstorable_statement(made: Dossier) -> None:
     row = made.attempt("compliance", counted=False)
     made.state(row, reason="\ufffd")
-    _told_of(made, row)["statement_sha256"] = OTHER
+    row["reason_code"] = "malformed_statement"
+    _told_of(made, row).update(statement_sha256=OTHER, reason_code="malformed_statement")
 
 
 def _unstorable_signature(made: Dossier) -> None:
     row = made.attempt("compliance", counted=False)
-    row["signature"] = "\ufffd"
-    _told_of(made, row)["signature_sha256"] = OTHER
+    row |= {"signature": "\ufffd", "reason_code": "malformed_signature"}
+    _told_of(made, row).update(signature_sha256=OTHER, reason_code="malformed_signature")
 
 
 def _without_statement(message: str, reason: str, *, counted: bool) -> Edit:
