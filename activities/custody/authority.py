@@ -20,7 +20,7 @@ from activities.custody.signed_statements import HOLD, signed_statements
 from activities.digests import adjudication_root, evidence_document, plan_document
 from activities.failures import InvalidRequestError, PolicyViolationError, ServiceUnavailableError
 from activities.policy.decision import Decision, PlanFacts, decide, rollout_wish
-from activities.policy.folder import policy_digests
+from activities.policy.folder import mounted_digests
 from activities.policy.shape import Policy, load_policy, policy_digest
 from activities.store import slices
 from activities.store.tables import (
@@ -157,12 +157,12 @@ def _case(connection: Connection, *, batch_id: str, trust: Trust, policies: Path
 
 
 def _mounted(policies: Path) -> frozenset[str]:
-    """The digests of the policies that custody holds itself.
+    """The digests of the policies that custody holds itself, superseded ones among them.
 
     Raises: ServiceUnavailableError while one of them cannot be used, a moment of somebody's editing perhaps.
     """
     try:
-        return frozenset(policy_digests(policies).values())
+        return mounted_digests(policies)
     except InvalidRequestError:
         raise ServiceUnavailableError("policies") from None
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from activities.failures import InvalidRequestError
 from activities.policy.decision import Decision, PlanFacts, RolloutWish, decide, resolve_gates
-from activities.policy.folder import known_jurisdictions, policy_digests, read_policy
+from activities.policy.folder import SUPERSEDED, known_jurisdictions, mounted_digests, read_policy
 from activities.policy.shape import Policy, load_policy, policy_digest
 from activities.trust.gates import still_needed
 
@@ -73,7 +73,21 @@ def test_there_are_four_demonstration_policies() -> None:
 def test_digest_is_of_the_exact_text() -> None:
     """A comment more is another policy."""
     assert policy_digest(SG_TEXT) == hashlib.sha256(SG_TEXT.encode()).hexdigest()
-    assert policy_digests(FOLDER)["SG"] == read_policy(FOLDER, "SG").digest == policy_digest(SG_TEXT)
+    assert read_policy(FOLDER, "SG").digest == policy_digest(SG_TEXT)
+
+
+def test_superseded_policy_is_mounted_and_in_force_nowhere(tmp_path: Path) -> None:
+    """Batches planned before an edit are finished by the old text; no new one is planned by it."""
+    now = SG_TEXT + "# edited"
+    (tmp_path / "SG.toml").write_text(now, encoding="utf-8")
+    assert mounted_digests(tmp_path) == {policy_digest(now)}
+    (tmp_path / SUPERSEDED).mkdir()
+    (tmp_path / SUPERSEDED / "SG before 2026-03.toml").write_text(SG_TEXT, encoding="utf-8")
+    assert mounted_digests(tmp_path) == {policy_digest(now), policy_digest(SG_TEXT)}
+    assert read_policy(tmp_path, "SG").digest == policy_digest(now)
+    (tmp_path / SUPERSEDED / "half.toml").write_bytes(b"\xff")
+    with pytest.raises(InvalidRequestError, match="The policy half cannot be read"):
+        mounted_digests(tmp_path)
 
 
 def test_signed_request_needs_the_policys_approvals() -> None:
@@ -279,5 +293,5 @@ def test_policy_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 def test_policy_file_over_its_size_is_refused(tmp_path: Path) -> None:
     """Nothing after 64 KiB is passed over in silence."""
     (tmp_path / "SG.toml").write_text(SG_TEXT + "#" * 65_536, encoding="utf-8")
-    with pytest.raises(InvalidRequestError):
+    with pytest.raises(InvalidRequestError, match="longer than 65,536 bytes"):
         read_policy(tmp_path, "SG")

@@ -174,6 +174,18 @@ def test_a_policy_that_custody_has_not_mounted(batch: AskedBatch, room: Room, tm
     refuses_keyring(room.custody(policies=tmp_path), batch, "policy is not mounted")
 
 
+def test_a_policy_edited_after_the_plan(batch: AskedBatch, room: Room, tmp_path: Path) -> None:
+    """What custody does not hold it derives nothing by; kept beside the new, the old text serves."""
+    batch.sign_gates()
+    (tmp_path / "SG.toml").write_text(f"{POLICY}# edited since\n")
+    custody = room.custody(policies=tmp_path)
+    with pytest.raises(PolicyViolationError, match="its policy is not mounted"):
+        custody.open_keyring(batch.tranche_step())
+    (tmp_path / "superseded").mkdir()
+    (tmp_path / "superseded" / "SG.toml").write_text(POLICY)
+    assert custody.open_keyring(batch.tranche_step()).keyring_id
+
+
 def test_a_policy_that_is_being_edited_is_waited_for(batch: AskedBatch, room: Room, tmp_path: Path) -> None:
     """A file that is half written is the deployment's trouble and fails no batch."""
     batch.sign_gates()
