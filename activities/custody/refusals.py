@@ -8,12 +8,21 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final, Protocol, TypeVar
 
-from activities.failures import PolicyViolationError, StaleFenceError
+from activities.failures import (
+    IntegrityError,
+    InvalidRequestError,
+    PolicyViolationError,
+    StaleFenceError,
+    WalletworksError,
+)
 from activities.store import audit
 from activities.store.database import Database
 
 REFUSALS_CHAIN: Final = "custody/refused"
 """The chain of all refusals, of every batch and of batch ids that nobody knows."""
+
+_REFUSED: Final = PolicyViolationError, StaleFenceError, IntegrityError, InvalidRequestError
+"""Who may not, who comes too late, and whose rows were altered or made up."""
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_./@:-]")
 _ID_MAX: Final = 128
@@ -44,7 +53,7 @@ def recorded_refusals(task: Callable[[_Room, _Task], _Answer]) -> Callable[[_Roo
     def told(room: _Room, step: _Task) -> _Answer:
         try:
             return task(room, step)
-        except (PolicyViolationError, StaleFenceError) as refused:
+        except _REFUSED as refused:
             with room._database.transaction() as connection:  # noqa: SLF001 - a decorator of the room's own
                 facts = _facts(task.__name__, step, refused)
                 audit.append(connection, REFUSALS_CHAIN, kind="custody.refused", facts=facts)
@@ -53,7 +62,7 @@ def recorded_refusals(task: Callable[[_Room, _Task], _Answer]) -> Callable[[_Roo
     return told
 
 
-def _facts(activity: str, step: _Step, refused: PolicyViolationError | StaleFenceError) -> dict[str, Any]:
+def _facts(activity: str, step: _Step, refused: WalletworksError) -> dict[str, Any]:
     """The batch id came with the task and may be anything: only what is safe to show of it is kept."""
     return {
         "activity": activity,

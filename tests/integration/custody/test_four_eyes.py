@@ -16,7 +16,7 @@ from temporalio.worker import Worker
 from activities.contracts.shapes import BatchStep
 from activities.custody.activities import CustodyActivities
 from activities.custody.refusals import REFUSALS_CHAIN
-from activities.failures import AccessDeniedError, PolicyViolationError
+from activities.failures import AccessDeniedError, IntegrityError, InvalidRequestError, PolicyViolationError
 from activities.store import tables as t
 from infra.devstack import Stack
 from tests.integration.custody.batches import (
@@ -345,6 +345,20 @@ async def test_activities_scheduled_by_hand_do_nothing(by_hand: Client, batch: A
     assert (batch.keyrings(), batch.wallets()) == ([], [])
     entries = told(batch.room.databases.owner, REFUSALS_CHAIN, "custody.refused")
     assert entries[-1]["batch_id"] == "no-such_batch"
+
+
+def test_altered_rows_are_on_record(batch: AskedBatch, custody: CustodyActivities) -> None:
+    """An address that is not the seed's, and a request that is none, are refused before custody's own log."""
+    batch.sign_gates()
+    custody.open_keyring(batch.tranche_step())
+    custody.derive_slice(batch.slice_step())
+    batch.tamper("wallets", "address = lower(address) WHERE ordinal = 3")
+    with pytest.raises(IntegrityError):
+        custody.verify_range(batch.slice_step())
+    batch.tamper("batches", """request = '{"tenant": 7}' WHERE batch_id = :id""", id=batch.batch_id)
+    with pytest.raises(InvalidRequestError):
+        custody.derive_slice(batch.slice_step())
+    assert _recorded(batch) == [("verify_range", "IntegrityError"), ("derive_slice", "InvalidRequestError")]
 
 
 async def test_head_attested_by_hand_is_the_true_one(by_hand: Client, batch: AskedBatch) -> None:
