@@ -81,19 +81,25 @@ class ListChangeApplier:
 
     def apply(self, step: ApplyListChanges) -> ListChanges:
         """Withholds whom the changes hit; gives the lists in force and how many the wave's changes hit."""
+        in_force = self._brought_up_to_date(step)
         with self._database.transaction() as connection:
             batch_no = hold_fence(connection, batch_id=step.batch_id, fence=step.fence)
-            rules = screening_rules(connection, batch_no)
-            applied = applied_lists(connection, batch_no)
-        newest = read_newest(self._database, self._editions, rules)
-        fresh = {e.list_id: e for e in newest if e.digest not in applied.get(e.list_id, [])}
-        in_force = {e.list_id: e.digest for e in newest}
-        if fresh:
-            change = self._change(step, batch_no, fresh, applied)
-            self._commit(step, change, list(self._hits(change)))
-        with self._database.transaction() as connection:
             withheld = _withheld_before(connection, batch_no, step.wave)
         return ListChanges(digests=in_force, withheld=withheld)
+
+    def _brought_up_to_date(self, step: ApplyListChanges) -> dict[str, str]:
+        """Gives the lists in force, once every one of them is applied, by this attempt or by another."""
+        while True:
+            with self._database.transaction() as connection:
+                batch_no = hold_fence(connection, batch_id=step.batch_id, fence=step.fence)
+                rules = screening_rules(connection, batch_no)
+                applied = applied_lists(connection, batch_no)
+            newest = read_newest(self._database, self._editions, rules)
+            fresh = {e.list_id: e for e in newest if e.digest not in applied.get(e.list_id, [])}
+            if fresh:
+                change = self._change(step, batch_no, fresh, applied)
+            if not fresh or self._commit(step, change, list(self._hits(change))):
+                return {e.list_id: e.digest for e in newest}
 
     def _change(
         self,
@@ -155,13 +161,14 @@ class ListChangeApplier:
         )
         return _Withheld(subject.ordinal, hits[0].list_id, sealed)
 
-    def _commit(self, step: ApplyListChanges, change: _Change, hit: list[_Withheld]) -> None:
+    def _commit(self, step: ApplyListChanges, change: _Change, hit: list[_Withheld]) -> bool:
+        """Gives false when another attempt applied one of the lists meanwhile."""
         with self._database.transaction() as connection:
             batch_no = hold_fence(connection, batch_id=step.batch_id, fence=step.fence)
             lock(connection, f"lists/{step.batch_id}")
             applied = applied_lists(connection, batch_no)
             if any(e.digest in applied.get(list_id, []) for list_id, e in change.editions.items()):
-                return
+                return False
             record_accepted(connection, change.editions.values(), self._editions)
             digests = {list_id: edition.digest for list_id, edition in change.editions.items()}
             add_lists(connection, batch_no, digests, wave=step.wave)
@@ -176,6 +183,7 @@ class ListChangeApplier:
                 "withheld_root": _root(change, withheld),
             }
             audit.append(connection, batch_chain(step.batch_id), kind="list.changed", facts=facts)
+        return True
 
 
 def _root(change: _Change, withheld: list[_Withheld]) -> str:

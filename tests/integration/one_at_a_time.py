@@ -23,9 +23,13 @@ def behind(database: Database, first: Callable[[Connection], object], call: Call
 
 
 def all_behind(
-    database: Database, first: Callable[[Connection], object], calls: Sequence[Callable[[], Answer]]
+    database: Database,
+    first: Callable[[Connection], object],
+    calls: Sequence[Callable[[], Answer]],
+    *,
+    then: Callable[[], object] = lambda: None,
 ) -> list[Answer]:
-    """The same with several calls at once: all of them wait before the first goes on."""
+    """The same with several calls at once; once all of them wait, `then` is done and they go on."""
     with ThreadPoolExecutor(len(calls)) as pool:
         with database.transaction() as connection:
             first(connection)
@@ -37,4 +41,5 @@ def all_behind(
 
             eventually(all_wait, 20, what="the calls")
             assert not any(each.done() for each in pending), "one did not wait"
+            then()
         return [each.result() for each in pending]

@@ -23,9 +23,11 @@ from activities.failures import (
 )
 from activities.personal_data import VERDICT_GROUP, wrapped_key
 from activities.screening.activities import ScreeningActivities
+from activities.store.locks import lock
 from infra.devstack import Stack
 from tests.integration.intake_room import IntakeRoom, people, row
 from tests.integration.list_files import OFAC, write_ofac
+from tests.integration.one_at_a_time import all_behind
 from tests.integration.store_fixtures import Cluster, Databases, new_databases
 from tests.integration.store_rows import run, some_wallets
 from tests.trust_room import OPS, trust_text
@@ -398,6 +400,20 @@ def test_new_entry_withholds_whom_it_hits(room: Room) -> None:
     assert room.activities.apply_list_changes(changes_before(step, 2)).withheld == 0
     told = room.intake.audit(step, "list.changed")
     assert [(entry["wave"], entry["withheld"], entry["new_entries"]) for entry in told] == [(1, 1, {OFAC: 1})]
+
+
+def test_list_that_comes_out_beside_another_attempt_is_not_passed_over(room: Room) -> None:
+    """An attempt that finds its change applied looks at the lists anew and applies what is newer."""
+    step, newer = room.screened(MIXED), {**LISTED, 3: "TAN, Mei"}
+    write_ofac(room.lists, newer)
+    told = all_behind(
+        room.databases.provisioning,
+        lambda connection: lock(connection, f"lists/{step.batch_id}"),
+        [lambda: room.fresh().apply_list_changes(changes_before(step, 1)) for _ in range(2)],
+        then=lambda: write_ofac(room.lists, {**newer, 4: "PEREZ, Ana"}),
+    )
+    assert sorted(changes.withheld for changes in told) == [1, 2]
+    assert [entry["withheld"] for entry in room.intake.audit(step, "list.changed")] == [1, 1]
 
 
 def test_list_change_leaves_the_active_and_the_refused_alone(room: Room) -> None:
