@@ -55,6 +55,7 @@ def _status(text: str) -> dict[str, Any]:
         "outcome": "rolled_back",
         "cause": text,
         "reasons": [text],
+        "paused": True,
         "waiting_for": {"kind": "service", "name": text, "until": text},
         "plan_digest": text,
         "evidence_digest": text,

@@ -16,6 +16,7 @@ from activities.store.database import Database
 from infra.demo.cast import AUDITOR, COMPLIANCE, REQUESTER, WALLETS, Member
 from infra.demo.staging import set_stage
 from infra.devstack import Stack
+from tests.integration.batch.endings import failure_of
 from tests.integration.batch.office import Office
 from tests.integration.batch.people import csv_of, people
 
@@ -138,3 +139,58 @@ async def test_exit_codes_do_not_waver(office: Office, tmp_path: Path) -> None:
     unknown = await asyncio.gather(*[office.walletworks(REQUESTER, "status", "nobody") for _ in range(4)])
     assert {(done.returncode, done.stdout) for done in unknown} == {(1, "")}
     assert {len(done.stderr.splitlines()) for done in unknown} == {1}
+
+
+async def test_paused_batch_says_so_until_it_ends(office: Office, tmp_path: Path) -> None:
+    """A batch that waits for an approval and is paused shows both; one that has ended is paused no more."""
+    batch_id = office.new_id("paused")
+    await submit(office, tmp_path, batch_id)
+    await told(office, REQUESTER, "watch", batch_id, "--until", "approval")
+    assert (await told(office, REQUESTER, "pause", batch_id, "--reason", "look first"))["counted"]
+    shown = (await office.walletworks(REQUESTER, "status", batch_id)).stdout
+    assert re.search(r"paused +yes.*walletworks resume", shown)
+    assert "approval compliance" in shown
+    await office.handle(batch_id).cancel()
+    await office.until_ended(batch_id)
+    ended = (await office.walletworks(REQUESTER, "status", batch_id)).stdout
+    assert re.search(r"outcome +cancelled", ended)
+    assert "resume" not in ended
+
+
+async def test_refused_start_under_an_ended_id_hides_no_record(office: Office, tmp_path: Path) -> None:
+    """Status tells the batch that has the id and the refusal beside it; the same request again its end."""
+    batch_id = office.new_id("hidden")
+    await submit(office, tmp_path, batch_id)
+    await told(office, REQUESTER, "watch", batch_id, "--until", "approval")
+    await office.handle(batch_id).cancel()
+    await office.until_ended(batch_id)
+    await office.start(office.request(batch_id, purpose="campaign"))
+    await office.until(batch_id, lambda status: status["outcome"] == "failed", what="the refusal")
+    recorded = await told(office, REQUESTER, "status", batch_id)
+    assert (recorded["outcome"], recorded["counts"]["rows"]) == ("cancelled", 6)
+    (refusal,) = recorded["reasons"]
+    assert refusal.startswith("a later start under this id was refused: the batch id was claimed with other")
+    again = await submit(office, tmp_path, batch_id)
+    assert again["outcome"] == "cancelled"
+
+
+async def test_refused_undoing_makes_no_batch_known(office: Office) -> None:
+    """An `UndoBatch` of an id that is nobody's fails, and no status is read from it."""
+    batch_id = office.new_id("undone")
+    undoing = await office.client.start_workflow(
+        "UndoBatch", {"batch_id": batch_id}, id=f"undo/{batch_id}", task_queue="provisioning"
+    )
+    assert (await failure_of(undoing)).message == "no batch of this id is on record"
+    done = await office.walletworks(REQUESTER, "status", batch_id)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no such batch" in done.stderr
+
+
+async def test_request_refused_at_once_is_shown_as_ended_without_a_plan(office: Office) -> None:
+    """Who asks what there is to decide is not told to wait for a plan that never comes."""
+    batch_id = office.new_id("planless")
+    await office.start(office.request(batch_id, chains=["dogecoin"]))
+    assert (await told(office, REQUESTER, "watch", batch_id, code=1))["outcome"] == "failed"
+    done = await office.walletworks(COMPLIANCE, "show", batch_id)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.strip().endswith("ended without a plan: `walletworks status` tells why")

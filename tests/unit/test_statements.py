@@ -1,7 +1,9 @@
 """The approval statement: the published fields and nothing else."""
 
 import json
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -195,3 +197,10 @@ def test_any_text_is_a_statement_or_refused_in_our_words(text: str) -> None:
     """The parser raises nothing but its own error."""
     with pytest.raises(InvalidRequestError):
         parse_statement(text)
+
+
+def test_the_readmes_statement_is_one() -> None:
+    """Who writes a statement by hand after the README writes one that is read."""
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    (shown,) = re.findall(r'^```json\n(\{"v": 1,.*?)^```$', text, re.DOTALL | re.MULTILINE)
+    assert parse_statement(shown).gate == "compliance"

@@ -25,6 +25,8 @@ async def matter_of(session: Session, batch: str) -> dict[str, Any]:
         raise CommandError(
             "the batch was terminated, nothing is left to decide: `walletworks status` tells more"
         )
+    if plan_digest is None and status["stage"] == "ended":
+        raise CommandError("the batch has ended without a plan: `walletworks status` tells why")
     if plan_digest is None:
         raise CommandError("the batch has no plan yet: `walletworks watch` tells when it has")
     if "plan" not in documents:

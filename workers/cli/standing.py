@@ -35,14 +35,22 @@ async def standing(session: Session, batch: str) -> dict[str, Any]:
     """
     answer = await _answer_of(session, batch)
     if answer is None:
-        return await _answer_of(session, undo_id(batch)) or await _recorded(session, batch)
+        return await _undoing_of(session, batch) or await _recorded(session, batch)
+    if answer["outcome"] == "failed":
+        return await _unless_on_record(session, batch, answer)
     if answer["stage"] == "ended" or not await _is_cut_off(session, batch):
         return answer
-    undoing = await _answer_of(session, undo_id(batch))
-    if undoing is not None and undoing["batch_id"]:
+    undoing = await _undoing_of(session, batch)
+    if undoing is not None:
         return undoing | {"cause": TERMINATED}
     waits = {"kind": TERMINATED, "name": "and undone by the sweeper within a minute", "until": ""}
     return answer | {"cause": TERMINATED, "waiting_for": waits}
+
+
+async def _undoing_of(session: Session, batch: str) -> dict[str, Any] | None:
+    """One that was refused, or has not read the record yet, knows nothing of the batch but its id."""
+    undoing = await _answer_of(session, undo_id(batch))
+    return undoing if undoing is not None and undoing["tenant"] else None
 
 
 async def _answer_of(session: Session, workflow_id: str) -> dict[str, Any] | None:
@@ -63,6 +71,18 @@ async def _is_cut_off(session: Session, batch: str) -> bool:
             raise
         return False
     return described.status in {WorkflowExecutionStatus.TERMINATED, WorkflowExecutionStatus.TIMED_OUT}
+
+
+async def _unless_on_record(session: Session, batch: str, refused: dict[str, Any]) -> dict[str, Any]:
+    """A run that was refused under an id says nothing of the batch that had it before: the record does."""
+    try:
+        recorded = await _recorded(session, batch)
+    except CommandError:
+        return refused
+    if recorded["outcome"] == "failed":
+        return refused
+    later = [f"a later start under this id was refused: {reason}" for reason in refused["reasons"]]
+    return recorded | {"reasons": [*recorded["reasons"], *later]}
 
 
 async def _recorded(session: Session, batch: str) -> dict[str, Any]:

@@ -177,28 +177,37 @@ async def _start(session: Session, request: dict[str, Any], *, as_json: bool) ->
     except WorkflowAlreadyStartedError as error:
         await _require_same(session.batch(batch_id), request)
         started, run_id = False, error.run_id
-    await _require_not_refused(session, batch_id)
+    outcome = await _outcome_unless_refused(session, batch_id)
     if as_json:
-        print_json({"batch_id": batch_id, "run_id": run_id, "started": started})
+        print_json({"batch_id": batch_id, "run_id": run_id, "started": started, "outcome": outcome})
         return
-    console.print(f"batch [bold]{shown(batch_id)}[/bold] {'started' if started else 'is running already'}")
+    stands = "started" if started else "is running already"
+    if outcome is not None:
+        stands = f"has ended: {shown(outcome)}"
+    console.print(f"batch [bold]{shown(batch_id)}[/bold] {stands}")
     console.print(f"watch it:   walletworks watch {shown(batch_id)}")
     if session.settings.temporal.ui:
         place = f"{session.settings.temporal.ui}/namespaces/{session.settings.temporal.namespace}"
         console.print(f"in the UI:  {place}/workflows/{shown(batch_id)}")
 
 
-async def _require_not_refused(session: Session, batch_id: str) -> None:
-    """Stays until the batch has looked at its source, where it does so soon; a refusal ends the command."""
+async def _outcome_unless_refused(session: Session, batch_id: str) -> str | None:
+    """Stays until the batch has looked at its source, where it does so soon; a refusal ends the command.
+
+    Gives the outcome of one that has ended by then: a request that came again is answered from the record.
+    """
     with contextlib.suppress(TimeoutError, RPCError):
         async with asyncio.timeout(_LOOKED_AT_SECONDS):
             while True:
                 status = await session.status(batch_id)
                 if status["stage"] == "ended" and status["outcome"] == "failed":
                     raise CommandError("; ".join(status["reasons"]) or "the batch has failed")
-                if status["counts"]["rows"] or status["waiting_for"] or status["stage"] == "ended":
-                    return
+                if status["stage"] == "ended":
+                    return str(status["outcome"])
+                if status["counts"]["rows"] or status["waiting_for"]:
+                    return None
                 await asyncio.sleep(_POLL_SECONDS)
+    return None
 
 
 async def _require_same(handle: WorkflowHandle[Any, Any], request: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from workers.cli.standing import TERMINATED, standing
 
 _POLL_SECONDS = 0.5
 _STAGES = ("intake", "review", "screening", "derivation", "rollout", "late", "record", "ended")
+_PAUSED = "yes: it goes on when enough have sent `walletworks resume`"
 
 
 def status(batch: Batch, as_json: AsJson = False, settings: SettingsFile = None) -> None:
@@ -56,6 +57,7 @@ def print_status(answer: dict[str, Any]) -> None:
             ("outcome", answer["outcome"] or "-"),
             *([] if answer["cause"] in (None, answer["outcome"]) else [("cause", answer["cause"])]),
             *[("reason", reason) for reason in answer["reasons"]],
+            *([("paused", _PAUSED)] if is_paused(answer) else []),
             ("waits for", describe_waiting(waiting)),
             ("plan digest", answer["plan_digest"] or "-"),
             ("evidence digest", answer["evidence_digest"] or "-"),
@@ -68,6 +70,11 @@ def print_status(answer: dict[str, Any]) -> None:
     if answer["messages_refused"]:
         refused = [(m["at"], m["message"], m["reason"]) for m in answer["messages_refused"]]
         print_table("messages refused", ("at", "message", "reason"), refused)
+
+
+def is_paused(answer: dict[str, Any]) -> bool:
+    """Whether a batch stands still until a resume counts; an ended one does not, whatever it was."""
+    return bool(answer["paused"]) and answer["stage"] != "ended"
 
 
 def describe_waiting(waiting: dict[str, str] | None) -> str:
@@ -98,7 +105,8 @@ async def _follow(session: Session, batch: str, until: str) -> dict[str, Any]:
             counts = answer["counts"]
             total = (counts["clear"] or counts["subjects"]) * len(answer["chains"])
             waits = describe_waiting(answer["waiting_for"])
-            note = "" if waits == "nothing" else f", waits for {waits}"
+            note = ", paused" if is_paused(answer) else ""
+            note += "" if waits == "nothing" else f", waits for {waits}"
             bars.update(
                 bar,
                 description=printable(f"{batch}: {answer['stage']}{note}"),
