@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, Protocol
 from sqlalchemy import Connection, Row, select, text
 from temporalio import activity
 
+from activities.clients.object_store import ObjectStore
 from activities.compliance.activities import planned_batch
 from activities.contracts.approvals import GateStanding
 from activities.contracts.screening import SealedEvidence
@@ -20,7 +21,8 @@ from activities.contracts.sweeping import (
     TakenOver,
     TakeOver,
 )
-from activities.failures import ConflictError, InvalidRequestError
+from activities.evidence.layout import bundle_key
+from activities.failures import ConflictError, IntegrityError, InvalidRequestError
 from activities.store.database import Database
 from activities.store.tables import batches, evidence, gates, plans, subjects, waves
 
@@ -37,7 +39,17 @@ _UNFINISHED: Final = text(
     ORDER BY b.batch_no
     """
 )
-"""Also those that ended a moment before their head was attested and their bundle written."""
+"""Also those that ended a moment before their head was attested."""
+
+_ATTESTED: Final = text(
+    """
+    SELECT b.batch_id FROM batches b
+    WHERE b.ended_at > clock_timestamp() - interval '1 day'
+      AND EXISTS (SELECT FROM attestations a WHERE a.batch_no = b.batch_no)
+    ORDER BY b.batch_no
+    """
+)
+"""Of those that ended lately, the ones that lack nothing but their bundle perhaps."""
 
 
 class Runs(Protocol):
@@ -53,13 +65,16 @@ class Runs(Protocol):
 class SweepingActivities(Sweeping):
     """Compares the register with Temporal."""
 
-    def __init__(self, *, database: Database, runs: Runs) -> None:
+    def __init__(self, *, database: Database, object_store: ObjectStore, runs: Runs) -> None:
         self._database = database
+        self._objects = object_store
         self._runs = runs
+        self._bundled: frozenset[str] = frozenset()
+        """Whose bundle was seen: the store is asked once for each."""
 
     @activity.defn
     async def find_abandoned(self, step: FindAbandoned) -> FoundAbandoned:
-        """Gives the batches without a recorded end, or an attested one, whose workflow is not open.
+        """Gives batches without a recorded end, an attested one or a bundle, whose workflow is not open.
 
         Raises: ServiceUnavailableError.
         """
@@ -87,7 +102,19 @@ class SweepingActivities(Sweeping):
 
     def _unfinished(self) -> list[str]:
         with self._database.transaction() as connection:
-            return list(connection.execute(_UNFINISHED).scalars())
+            unfinished = list(connection.execute(_UNFINISHED).scalars())
+            attested = frozenset(connection.execute(_ATTESTED).scalars())
+        unseen = sorted(attested - self._bundled)
+        unbundled = [batch_id for batch_id in unseen if not self._has_bundle(batch_id)]
+        self._bundled = attested.difference(unbundled)
+        return unfinished + unbundled
+
+    def _has_bundle(self, batch_id: str) -> bool:
+        try:
+            with self._objects.open(bundle_key(batch_id)):
+                return True
+        except IntegrityError:
+            return False
 
     def _recall(self, batch_id: str) -> TakenOver:
         with self._database.transaction() as connection:

@@ -62,7 +62,7 @@ class Sweeping(ABC):
     @activity.defn
     @abstractmethod
     async def find_abandoned(self, step: FindAbandoned) -> FoundAbandoned:
-        """Gives the batches without a recorded end, or an attested one, whose workflow is not open."""
+        """Gives batches without a recorded end, an attested one or a bundle, whose workflow is not open."""
 
     @activity.defn
     @abstractmethod

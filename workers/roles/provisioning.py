@@ -65,7 +65,7 @@ def _provisioning(tools: Tools) -> list[Any]:
             deployment=deployment,
             histories=TemporalHistories(tools.client),
         ),
-        ReportedSweeping(database=database, runs=TemporalRuns(tools.client)),
+        ReportedSweeping(database=database, object_store=objects, runs=TemporalRuns(tools.client)),
         ReadingActivities(database=database, object_store=objects, vault=vault, trust_path=trust),
     ]
 

@@ -65,10 +65,13 @@ async def undone(office: Office, batch_id: str) -> Json:
     return status
 
 
+def _bundle_of(status: Json) -> Path:
+    return Path(unquote(urlparse(status["documents"]["bundle"]["uri"]).path))
+
+
 def undoing_is_in_the_bundle(status: Json, batch_id: str) -> bool:
     """Whether the auditor is shown who undid the batch."""
-    bundle = Path(unquote(urlparse(status["documents"]["bundle"]["uri"]).path))
-    with ZipFile(bundle) as members, members.open("histories.jsonl") as lines:
+    with ZipFile(_bundle_of(status)) as members, members.open("histories.jsonl") as lines:
         return f"undo/{batch_id}" in {json.loads(line)["workflow_id"] for line in lines}
 
 
@@ -153,6 +156,20 @@ async def test_batch_at_work_is_not_undone_by_hand(office: Office) -> None:
     assert office.fence(batch) == 1
     await office.abort(batch)
     await office.until_ended(batch)
+
+
+async def test_batch_cut_off_before_its_bundle_gets_it(office: Office) -> None:
+    """Ended and attested, it lacks what auditors take away: the sweeper writes that, and nothing else."""
+    batch = office.new_id("unbundled")
+    await office.start(office.request(batch))
+    await office.at_gate(batch, "compliance")
+    await office.abort(batch)
+    ended = await require_end(office, batch, "aborted")
+    _bundle_of(ended).unlink()
+    await sweep(office)
+    status = await undone(office, batch)
+    assert (status["outcome"], status["cause"]) == ("aborted", "aborted")
+    assert undoing_is_in_the_bundle(status, batch)
 
 
 async def test_shard_that_was_terminated_is_started_again(office: Office) -> None:
