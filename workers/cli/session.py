@@ -25,15 +25,18 @@ from temporalio.client import (
 )
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.contracts.shapes import PROVISIONING_QUEUE, Document
+from activities.failures import ServiceUnavailableError
 from workers.cli.called import CALLED
 from workers.cli.exits import CommandError, Exit
 from workers.client import connect
 from workers.logs import silence_logs
 from workers.settings import ClientSettings, SettingsError, load_client_settings
 from workers.telemetry import configure_telemetry
+from workflows.limits import HEARTBEAT
 
 Gives = TypeVar("Gives")
 
@@ -51,6 +54,8 @@ _SUSPENDED = (
     "the batch is suspended: the workers' release cannot go on with it; nothing is lost, and it goes on by"
     " itself under a release that can (`temporal workflow show --workflow-id {}` tells where it stands)"
 )
+
+_NO_WORKER = "no provisioning worker answers: start one with `python -m workers provisioning`"
 
 _READ_TIMEOUT = timedelta(minutes=10)
 _QUICK_TIMEOUT = timedelta(seconds=3)
@@ -129,6 +134,7 @@ class Session:
             task_queue=PROVISIONING_QUEUE,
             start_to_close_timeout=_READ_TIMEOUT,
             schedule_to_start_timeout=_CLAIM_TIMEOUT,
+            heartbeat_timeout=HEARTBEAT,
             retry_policy=RetryPolicy(maximum_attempts=3),
         )
         return given
@@ -151,7 +157,7 @@ async def _run(work: Callable[[Session], Awaitable[Gives]], settings: ClientSett
         with trace.get_tracer("walletworks").start_as_current_span(CALLED.get()):
             return await work(Session(settings, client))
     except (WorkflowUpdateFailedError, ActivityFailureError, WorkflowQueryFailedError) as error:
-        raise CommandError(_innermost(error)) from error
+        raise _from_failure(error) from error
     except RPCError as error:
         raise _from_rpc(error, settings) from error
     finally:
@@ -175,24 +181,28 @@ def _from_rpc(error: RPCError, settings: ClientSettings) -> CommandError:
             "no such batch is known to Temporal, or it has ended: `walletworks inbox` lists open ones"
         )
     if error.status in {RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED}:
-        return CommandError(
-            "no provisioning worker answers: start one with `python -m workers provisioning`",
-            Exit.UNREACHABLE,
-        )
+        return CommandError(_NO_WORKER, Exit.UNREACHABLE)
     if error.status is RPCStatusCode.UNAVAILABLE:
         return CommandError(f"Temporal went away at {settings.temporal.address}", Exit.UNREACHABLE)
     return CommandError(f"Temporal refused: {error.message}")
 
 
-def _innermost(error: BaseException) -> str:
-    """The innermost of our own sentences; other texts name only the error's kind."""
+def _from_failure(error: BaseException) -> CommandError:
+    """The innermost of our own sentences, and the code of a service that is away where that is the reason."""
+    said, code = "the step could not be done", Exit.REFUSED
     cause: BaseException | None = error
-    said = "the step could not be done"
     while cause is not None:
+        if isinstance(cause, ActivityTimeoutError):
+            return CommandError(_NO_WORKER, Exit.UNREACHABLE)
         if isinstance(cause, ApplicationError | FailureError):
             said = cause.message
+            code = Exit.UNREACHABLE if _is_away(cause) else Exit.REFUSED
         cause = cause.__cause__
-    return said
+    return CommandError(said, code)
+
+
+def _is_away(failure: FailureError) -> bool:
+    return isinstance(failure, ApplicationError) and failure.type == ServiceUnavailableError.__name__
 
 
 def fetch(document: Document | dict[str, Any]) -> bytes:

@@ -116,7 +116,7 @@ async def test_sealed_key_service_and_inbox_away_are_waited_for(office: Office) 
 
 
 async def test_database_killed_and_brought_back_is_waited_for(office: Office) -> None:
-    """A batch between its waves and a decision on its way both wait for the database, and lose nothing."""
+    """A batch between its waves and a decision on its way wait for the database; a question is given up."""
     soaking, deciding = office.new_id("soaking"), office.new_id("deciding")
     soak = {"waves_percent": [20, 100], "soak_seconds": 2}
     await all_of(office.start(office.request(soaking, rollout=soak)), office.start(office.request(deciding)))
@@ -126,7 +126,11 @@ async def test_database_killed_and_brought_back_is_waited_for(office: Office) ->
     office.stack.kill("postgres")
     try:
         decision = asyncio.create_task(office.decide(deciding, gate, COMPLIANCE))
-        await all_of(*(office.until_waiting_for(batch_id, "database") for batch_id in (soaking, deciding)))
+        asked, *_ = await all_of(
+            office.walletworks(COMPLIANCE, "wallets", soaking),
+            *(office.until_waiting_for(batch_id, "database") for batch_id in (soaking, deciding)),
+        )
+        assert (asked.returncode, "database could not be reached" in asked.stderr) == (3, True), asked
         assert not decision.done()
     finally:
         await asyncio.to_thread(office.stack.start_server, "postgres")
