@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
-from activities.contracts.shapes import MAIN_TRANCHE
+from activities.contracts.shapes import LATE_TRANCHE, MAIN_TRANCHE
 from activities.digests import head_message
 from activities.evidence import layout
 from activities.evidence.attested import signed_by_one
+from activities.evidence.check_plan import policy_decision
 from activities.evidence.facts import AuditFacts, BundleFacts, Entry
 from activities.evidence.reader import canonical_value, loose_json
 from activities.evidence.report import CheckSkippedError, require
@@ -143,6 +144,9 @@ def check_waves(facts: BundleFacts, found: AuditFacts) -> str:
     for row in facts.waves.values():
         end = "undone" if undone else closed.get(row.wave, "")
         require(row.outcome == end, "a wave ended otherwise than the audit log says")
+    planned = _planned_waves(facts, found)
+    ranges = [(row.tranche, row.first_position, row.length, row.percent) for row in facts.waves.values()]
+    require(ranges == planned[: len(ranges)], "a wave is another than the plan has next")
     return f"{len(held)} waves agree with the audit log"
 
 
@@ -227,6 +231,21 @@ def _said_of(facts: BundleFacts, head: HeadRow) -> dict[str, Any]:
     )
     require(expected == head.message.encode(), "an attestation is not about this batch's audit chain")
     return said
+
+
+def _planned_waves(facts: BundleFacts, found: AuditFacts) -> list[tuple[int, int, int, int]]:
+    """Tranche, first position, length and percent of each wave by request and policy, the late one last."""
+    decision, planned, start = policy_decision(facts, found), [], 0
+    total = facts.plan.subject_count if facts.plan else 0
+    for percent in decision.rollout.waves_percent if decision else ():
+        end = -(-total * percent // 100)
+        if end > start:
+            planned.append((MAIN_TRANCHE, start, end - start, percent))
+        start = end
+    if LATE_TRANCHE in facts.evidence:
+        cleared = facts.evidence[LATE_TRANCHE].counts.get("cleared", 0)
+        planned.append((LATE_TRANCHE, 0, cleared, 100))
+    return planned
 
 
 def _require_verified(row: SliceRow, said: Mapping[str, Any]) -> None:

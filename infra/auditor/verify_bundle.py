@@ -1635,7 +1635,21 @@ def check_waves(case: Case) -> str:
     for row in case.waves:
         end = "undone" if undone else closed.get(row["wave"], "")
         need(row["outcome"] == end, "a wave ended otherwise than the audit log says")
+    ranges = [tuple(row[name] for name in names[1:]) for row in case.waves]
+    need(ranges == planned_waves(case)[: len(ranges)], "a wave is not the one that was planned")
     return f"{len(held)} waves as in the audit log"
+
+
+def planned_waves(case: Case) -> list[tuple[int, ...]]:
+    """Tranche, place, length and percent of the waves by request or policy; those cleared late come last."""
+    need(case.plan is not None, "a wave was opened without a plan")
+    wish, total = case.request.get("rollout") or {}, (case.plan or {})["subject_count"]
+    percents = wish.get("waves_percent") or policy_of(case)["rollout"]["waves_percent"]
+    ends = [-(-total * percent // 100) for percent in percents]
+    shares = zip([0, *ends], ends, percents, strict=False)
+    planned = [(0, start, end - start, percent) for start, end, percent in shares if end > start]
+    late = case.evidence.get(1)
+    return planned + ([(1, 0, late["counts"].get("cleared", 0), 100)] if late else [])
 
 
 def check_histories(case: Case) -> str:

@@ -245,13 +245,12 @@ FOUND: dict[tuple[str, str], tuple[str, ...]] = {
         "request: another purpose",
         "request: another requester",
     ),
-    ("plan", "the intake slices do not cover the subjects"): ("plan: fewer subjects",),
     ("plan", "the manifest root differs from the intake slices"): ("plan: another root",),
-    ("plan", "the policy's text is another"): ("policy: looser", "policy: a space"),
+    ("plan", "the policy's text is another"): ("policy: looser",),
+    ("waves", "the policy is not valid"): ("policy: a space",),
     ("evidence", "the evidence differs from what was sealed"): (
         "evidence: other counts",
         "evidence: another list",
-        "evidence: late one gone",
     ),
     ("evidence", "the evidence names other lists than were pinned"): ("lists: another digest",),
     ("lists", "the lists differ from those in the audit log"): ("lists: one gone", "lists: applied later"),
@@ -276,6 +275,10 @@ FOUND: dict[tuple[str, str], tuple[str, ...]] = {
         "slices: signature",
     ),
     ("waves", "the waves differ from those in the audit log"): ("waves: longer", "waves: one gone"),
+    ("waves", "a wave is another than the plan has next"): (
+        "plan: fewer subjects",
+        "evidence: late one gone",
+    ),
     ("waves", "a wave ended otherwise than the audit log says"): ("waves: outcome",),
     ("wallets", "a proof of possession does not belong to its address"): (
         "wallets: address",

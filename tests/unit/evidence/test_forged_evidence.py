@@ -88,7 +88,7 @@ EVIDENCE: dict[str, Forgery] = {
             "addresses without evidence",
             "addresses were derived without evidence",
             _without_evidence(0, 1),
-            ("gates", "wallet_states"),
+            ("gates", "wallet_states", "waves"),
         ),
         (
             "completed without evidence",

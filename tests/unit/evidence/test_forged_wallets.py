@@ -351,7 +351,7 @@ UNPLANNED = Forgery(
     check="wallets",
     sentence=NOBODYS,
     after=lambda made: [made.parts.pop(name) for name in (layout.PLAN, layout.POLICY)],
-    besides=frozenset({"plan", "evidence"}),
+    besides=frozenset({"plan", "evidence", "waves"}),
 )
 
 FORGERIES = {"never planned": UNPLANNED, **SLICES, **SUBJECTS, **WALLETS, **STATES, **SIGNATURES}
