@@ -9,8 +9,12 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from activities.contracts.approvals import Approvals, CloseGate, GateStanding, JudgeGate, OpenGate, RemindGate
 from activities.contracts.compliance import GateTerms
 from workflows.batch_state import BatchState, Waiting
+from workflows.limits import STEP_PAUSE
 from workflows.renewal import Renewal
 from workflows.steps import Steps
+
+_PAUSES_BEFORE_A_RECOUNT = "pauses-before-a-recount"
+"""Patch: two workers whose trust files differ for a while disagree on a gate; their histories stay short."""
 
 
 class ApprovalGates:
@@ -27,11 +31,14 @@ class ApprovalGates:
     async def open(
         self, gate: str, digest: str, terms: GateTerms, *, wait_hours: float = 0.0
     ) -> GateStanding:
-        """Opens a gate for `wait_hours`, or as long as its terms say; a gate found open keeps its expiry."""
+        """Opens a gate for `wait_hours`, or as long as its terms say; a gate found open keeps its expiry.
+
+        The record's expiry holds: a run that was reset has forgotten when it opened the gate.
+        """
         expires_at = self._state.gate_until.get(gate) or stamp(
             workflow.now() + timedelta(hours=wait_hours or terms.wait_hours)
         )
-        standing = await self._steps.provisioning(
+        opened = await self._steps.provisioning(
             Approvals.open_gate,
             OpenGate(
                 batch_id=self._state.batch_id,
@@ -42,8 +49,8 @@ class ApprovalGates:
                 expires_at=expires_at,
             ),
         )
-        self._state.gate_until[gate] = expires_at
-        self._state.gates[gate] = standing
+        self._state.gate_until[gate] = opened.expires_at or expires_at
+        self._state.gates[gate] = standing = opened.standing()
         return standing
 
     async def await_decision(self, gate: str, digest: str, terms: GateTerms) -> str:
@@ -113,6 +120,9 @@ class ApprovalGates:
         """Gives how the gate ended; nothing when an approval was revoked in the last moment."""
         outcome = _outcome(self._state.gates[gate])
         if not await self._set_outcome(gate, digest, outcome):
+            if workflow.patched(_PAUSES_BEFORE_A_RECOUNT):
+                await workflow.sleep(STEP_PAUSE, summary=f"gate {gate} is counted again")
+                await self._renewal.renew_if_due()
             await self._recount(gate, digest)
             return ""
         if outcome == "approved":

@@ -37,6 +37,7 @@ from activities.approvals.gates import (
     require_planned_gate,
     rollback_digest,
     standing,
+    stored_expiry,
     stored_gate,
 )
 from activities.contracts.approvals import (
@@ -44,6 +45,7 @@ from activities.contracts.approvals import (
     CloseGate,
     GateStanding,
     JudgeGate,
+    OpenedGate,
     OpenGate,
     RecordAttempt,
     RecordedAttempt,
@@ -78,7 +80,7 @@ class ApprovalsActivities(Approvals):
         self._announcer = announcer
 
     @activity.defn
-    def open_gate(self, step: OpenGate) -> GateStanding:
+    def open_gate(self, step: OpenGate) -> OpenedGate:
         """Opens a gate over a digest; a second opening finds the first with its terms and expiry.
 
         Raises: PolicyViolationError when it asks for others than the plan does.
@@ -90,7 +92,9 @@ class ApprovalsActivities(Approvals):
             require_planned_gate(case, step.gate, step.terms.roles)
             lock_gates(connection, step.batch_id)
             _insert_gate(connection, case, step)
-            return _stand(connection, case, step.gate, step.digest, trust)
+            now_standing = _stand(connection, case, step.gate, step.digest, trust)
+            expires_at = stored_expiry(connection, case, step.gate, step.digest)
+            return OpenedGate(**asdict(now_standing), expires_at=expires_at)
 
     @activity.defn
     def record_attempt(self, step: RecordAttempt) -> RecordedAttempt:

@@ -19,6 +19,7 @@ from activities.trust.gates import GateRule
 from activities.trust.judging import Attempt, Gate, GateContext, Requester, tally
 from activities.trust.request_signing import request_text
 from activities.trust.signatures import REQUEST_NAMESPACE, VerifiedSignature, verify_signature
+from activities.trust.statements import instant_text
 from activities.trust.trust_file import Trust
 
 HOLD: Final = "hold"
@@ -204,6 +205,18 @@ def stored_gate(connection: Connection, case: BatchCase, name: str, digest: str)
         )
     ).one_or_none()
     return None if row is None else _gate(row)
+
+
+def stored_expiry(connection: Connection, case: BatchCase, name: str, digest: str) -> str:
+    """Gives until when a gate waits, RFC 3339 UTC to the second, as it was opened first."""
+    expires_at: datetime = connection.execute(
+        select(gates.c.expires_at).where(
+            gates.c.batch_no == case.batch_no,
+            gates.c.gate == name,
+            gates.c.digest == bytes.fromhex(digest),
+        )
+    ).scalar_one()
+    return instant_text(expires_at)
 
 
 def standing(

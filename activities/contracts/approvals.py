@@ -1,7 +1,7 @@
 """Gates and the signed statements sent to them; gates count from the database alone."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from temporalio import activity
 
@@ -31,6 +31,17 @@ class GateStanding:
     rejected_by: str = ""
     approved_by: list[str] = field(default_factory=list)
     still_needed: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedGate(GateStanding):
+    """A gate that is or was open; `expires_at` is the one on record, RFC 3339 UTC, whoever opened it when."""
+
+    expires_at: str = ""
+
+    def standing(self) -> GateStanding:
+        """How it stands, alone."""
+        return GateStanding(**{each.name: getattr(self, each.name) for each in fields(GateStanding)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +129,7 @@ class Approvals(ABC):
 
     @activity.defn
     @abstractmethod
-    def open_gate(self, step: OpenGate) -> GateStanding:
+    def open_gate(self, step: OpenGate) -> OpenedGate:
         """Opens a gate, or finds it open. Retry: the gate keeps its first expiry."""
 
     @activity.defn
