@@ -1,10 +1,13 @@
 """`temporal workflow reset` of a batch: to the start of its run, its end, or a moment in between."""
 
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from infra.demo.cast import COMPLIANCE, WALLETS
 from tests.integration.batch.office import Json, Office, gate_of, waits_at
+from tests.waiting import eventually_async
 
 FIRST: Final = "the first workflow task"
 LAST: Final = "the last workflow task"
@@ -62,8 +65,10 @@ async def one_approval_of_two(batch: Resettable) -> None:
     await batch.start()
     await batch.mark()
     gate = await batch.until_open("compliance")
-    until = gate["until"]
+    until, opened = gate["until"], int(time.time())
     assert (await batch.office.decide(batch.batch_id, gate, COMPLIANCE))["counted"]
+    # Expiries are told to the second: within the same one, a gate that waits longer would not show.
+    await eventually_async(_is_later_than(opened), 5, what="another second")
     await batch.reset()
     stands = await batch.office.until(
         batch.batch_id,
@@ -73,3 +78,10 @@ async def one_approval_of_two(batch: Resettable) -> None:
     gate = gate_of(stands, "compliance")
     assert (gate["still_needed"], gate["until"]) == ({"wallet_officer": 1}, until)
     assert (await batch.office.decide(batch.batch_id, gate, WALLETS))["counted"]
+
+
+def _is_later_than(second: int) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return int(time.time()) > second
+
+    return look
