@@ -19,6 +19,14 @@ PREFIX = "walletworks-test-"
 TOLD = "told in the summary"
 """A property of a test whose text is shown, once, below all results: processes' own output is lost."""
 
+_POINTS_ELSEWHERE = frozenset(
+    ["DATABASE_URL", "WALLETWORKS_STATE", "WALLETWORKS_SETTINGS", "WALLETWORKS_AS", "WALLETWORKS_KEY"]
+)
+# A shell that `make env` points at a stack would make our servers use parts of that one.
+for name in list(os.environ):
+    if name.startswith(("TEMPORAL_", "VAULT_")) or name in _POINTS_ELSEWHERE:
+        del os.environ[name]
+
 settings.register_profile("the same every time", derandomize=True, database=None, deadline=None)
 settings.load_profile("the same every time")
 
