@@ -197,6 +197,18 @@ def announcements_arrived(case: Case) -> Iterator[str]:
             yield f"announcement {event} came with {len(contents)} contents"
 
 
+def nobody_can_still_decide(case: Case) -> Iterator[str]:
+    """No gate and no hold is left open behind an ended batch."""
+    gates = case.rows("SELECT gate FROM gates WHERE batch_no = %(batch)s AND outcome IS NULL")
+    yield from (f"gate {row.gate} is open although the batch has ended" for row in gates)
+    (holds,) = case.rows(
+        "SELECT count(*) AS n FROM verdicts LEFT JOIN adjudications a USING (batch_no, ordinal)"
+        " WHERE batch_no = %(batch)s AND verdict = 'held' AND a.decision IS NULL"
+    )
+    if holds.n:
+        yield f"{holds.n} holds are open although the batch has ended"
+
+
 CHECKS: Final[tuple[Callable[[Case], Iterator[str]], ...]] = (
     it_completed,
     nobody_has_two_wallets,
@@ -210,6 +222,7 @@ CHECKS: Final[tuple[Callable[[Case], Iterator[str]], ...]] = (
     counts_agree,
     every_active_wallet_was_derived_twice,
     announcements_arrived,
+    nobody_can_still_decide,
 )
 
 
