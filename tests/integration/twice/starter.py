@@ -5,6 +5,7 @@ Starts the batch of a request file, or joins the run that goes already, and prin
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -29,3 +30,5 @@ async def main(address: str, request: Json) -> None:
 
 if __name__ == "__main__":
     asyncio.run(main(sys.argv[1], json.loads(Path(sys.argv[2]).read_text())))
+    sys.stdout.flush()
+    os._exit(0)  # the SDK's threads can crash the interpreter while it exits
