@@ -20,7 +20,7 @@ from tests.integration.batch.endings import failure_of
 from tests.integration.batch.office import Office
 from tests.integration.batch.people import csv_of, people
 
-RUNS = 20
+RUNS = 6
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ async def office_holds(office: Office, batch_id: str) -> Any:
 
 
 async def test_exit_codes_do_not_waver(office: Office, tmp_path: Path) -> None:
-    """Twenty looks at the same batch, and at one that is not there, end the same way every time."""
+    """Looks at the same batch, and at one that is not there, end the same way every time."""
     batch_id = office.new_id("steady")
     await submit(office, tmp_path, batch_id)
     known = await asyncio.gather(*[office.walletworks(REQUESTER, "status", batch_id) for _ in range(RUNS)])
