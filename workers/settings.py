@@ -75,6 +75,17 @@ class WebhookSettings(_Section):
     secret_file: Path
 
 
+class BucketSettings(_Section):
+    """The buckets sources may be read from, exactly named; `endpoint` where the store is not AWS's."""
+
+    allowed: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")], ...] = Field(
+        min_length=1, max_length=1000
+    )
+    endpoint: str = Field(default="", pattern=r"^(https?://.+)?$")
+    region: str = ""
+    credentials_file: Path | None = None
+
+
 class TelemetrySettings(_Section):
     """Where traces and metrics go: `none`, `console`, or `otlp` with an endpoint; metrics every so often."""
 
@@ -108,6 +119,7 @@ class Settings(ClientSettings):
     provisioning: RoleSettings
     custody: RoleSettings
     webhooks: WebhookSettings | None = None
+    buckets: BucketSettings | None = None
 
 
 def load_settings(path: Path | None = None) -> Settings:

@@ -1,4 +1,4 @@
-"""Opens the source file that a request names: a plain file directly inside the inbox, nothing else.
+"""Opens the source file that a request names: a plain file directly inside the inbox.
 
 No other local path is readable: no folder, no link, no device. Problems name the field, never the path.
 """
@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from activities.failures import InvalidRequestError, ServiceUnavailableError
 
@@ -22,14 +22,14 @@ SOURCE_BYTES_MAX: Final = 8 * 1024**3
 
 _INBOX: Final = "inbox://"
 _NAME_BYTES_MAX: Final = 255
-_BLOCK: Final = 1024 * 1024
+BLOCK: Final = 1024 * 1024
 """Bytes read at once: large enough that hashing and system calls don't show in the rate."""
 
 
 class OpenedSource:
     """A source being read: `offset` counts the bytes taken so far, read-ahead left out."""
 
-    def __init__(self, stream: "io.BufferedReader[io.FileIO]", *, bytes_max: int = SOURCE_BYTES_MAX) -> None:
+    def __init__(self, stream: "io.BufferedReader[Any]", *, bytes_max: int = SOURCE_BYTES_MAX) -> None:
         self._stream = stream
         self._bytes_max = bytes_max
         self._digest = hashlib.sha256()
@@ -47,7 +47,7 @@ class OpenedSource:
 
     def read(self, count: int) -> bytes:
         """Takes at most `count` bytes, and at most one block; nothing at the end."""
-        block = self._stream.read(min(count, _BLOCK))
+        block = self._stream.read(min(count, BLOCK))
         self._take(block)
         return block
 
@@ -64,7 +64,7 @@ class OpenedSource:
 
     def sha256_of_all(self) -> str:
         """Reads whatever is left and gives the file's SHA-256 (hex)."""
-        while self.read(_BLOCK):
+        while self.read(BLOCK):
             pass
         return self.sha256_so_far()
 
@@ -95,7 +95,7 @@ class Inbox:
         except InvalidRequestError:
             os.close(handle)
             raise
-        stream = io.BufferedReader(io.FileIO(handle, "rb"), _BLOCK)
+        stream = io.BufferedReader(io.FileIO(handle, "rb"), BLOCK)
         with stream:
             try:
                 yield OpenedSource(stream, bytes_max=self._bytes_max)
@@ -122,10 +122,31 @@ class Inbox:
     def _require_plain(self, facts: os.stat_result) -> None:
         if not stat.S_ISREG(facts.st_mode):
             raise InvalidRequestError("source.uri: not a plain file")
-        if facts.st_size == 0:
-            raise InvalidRequestError("source.uri: the file is empty")
-        if facts.st_size > self._bytes_max:
-            raise _too_large(self._bytes_max)
+        require_size(facts.st_size, bytes_max=self._bytes_max)
+
+
+class Places:
+    """The inbox, and the buckets where the deployment reads from some."""
+
+    def __init__(self, inbox: Inbox, buckets: Sources | None) -> None:
+        self._inbox = inbox
+        self._buckets = buckets
+
+    def open(self, uri: str) -> "AbstractContextManager[OpenedSource]":
+        """Opens a source where its scheme says; without buckets, the inbox says so."""
+        place = self._inbox if self._buckets is None or uri.startswith(_INBOX) else self._buckets
+        return place.open(uri)
+
+
+def require_size(size: int, *, bytes_max: int) -> None:
+    """Refuses what is empty and what is larger than any source may be.
+
+    Raises: InvalidRequestError.
+    """
+    if size == 0:
+        raise InvalidRequestError("source.uri: the file is empty")
+    if size > bytes_max:
+        raise _too_large(bytes_max)
 
 
 def _too_large(bytes_max: int) -> InvalidRequestError:

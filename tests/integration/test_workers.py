@@ -1,5 +1,6 @@
 """Worker processes as a supervisor sees them: what they report, how they drain, when they refuse to start."""
 
+import hashlib
 import json
 import os
 import resource
@@ -20,11 +21,13 @@ from infra.demo.cast import REQUESTER
 from infra.demo.staging import set_stage
 from infra.devstack import Stack
 from infra.devstack.state import REPOSITORY
+from tests.integration.batch.endings import failure_of
 from tests.integration.batch.office import Office
 from tests.integration.batch.people import csv_of, people
 from tests.integration.hold_up import hold_up
 from tests.integration.otlp_receiver import Received, receiver
 from tests.integration.worker_program import WorkerProgram, settings_with
+from tests.s3_store import REGION, s3_store
 from tests.waiting import eventually
 from workers.safe_spans import SAFE_ATTRIBUTES
 
@@ -279,3 +282,24 @@ def run_custody(settings: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, cwd=REPOSITORY, env=variables, capture_output=True, text=True, check=False, timeout=60
     )
+
+
+async def test_batch_reads_its_people_from_an_allowed_bucket_alone(office: Office, tmp_path: Path) -> None:
+    """Settings name the buckets; a request that names another one is refused before anything is read."""
+    batch_id, refused = office.new_id("bucket"), office.new_id("elsewhere")
+    source = csv_of(people(batch_id, 5)).encode()
+    with s3_store(tmp_path) as store:
+        for bucket in ("acme-airdrops", "acme-payroll"):
+            store.make(bucket)
+        own, other = (store.put(bucket, "people.csv", source) for bucket in ("acme-airdrops", "acme-payroll"))
+        buckets = {"allowed": ["acme-airdrops"], "endpoint": store.endpoint, "region": REGION}
+        buckets["credentials_file"] = str(store.credentials_file)
+        digest = hashlib.sha256(source).hexdigest()
+        with workers(settings_with(office.stack, tmp_path, {"buckets": buckets})):
+            await office.start(office.request(batch_id, source={"uri": own, "sha256": digest}))
+            run = await office.start(office.request(refused, source={"uri": other, "sha256": digest}))
+            failure = await failure_of(run)
+            assert failure.message == "source.uri: the bucket is not one that this deployment reads from"
+            await office.pass_gate(batch_id, "compliance")
+            await office.until_ended(batch_id)
+    assert office.states(batch_id) == {"active": 5}

@@ -11,7 +11,7 @@ from activities.compliance.activities import ComplianceActivities
 from activities.contracts.shapes import PROVISIONING_QUEUE
 from activities.evidence.activities import RecordActivities
 from activities.intake.activities import IntakeActivities
-from activities.intake.source import Inbox
+from activities.intake.source import Inbox, Places
 from activities.personal_data import SubjectVault
 from activities.reading.activities import ReadingActivities
 from activities.register import BatchRegisterActivities
@@ -34,6 +34,7 @@ def _provisioning(tools: Tools) -> list[Any]:
     settings, database = tools.settings, tools.database
     objects, trust = object_store(settings.object_store.uri), settings.trust.path
     vault, deployment = SubjectVault(transit=tools.transit), settings.deployment
+    sources = _sources(settings)
     announcer = Announcer(database=database, object_store=objects, receiver=_receiver(settings))
     return [
         BatchRegisterActivities(database=database),
@@ -41,14 +42,14 @@ def _provisioning(tools: Tools) -> list[Any]:
             database=database,
             vault=vault,
             object_store=objects,
-            sources=Inbox(settings.inbox.path),
+            sources=sources,
             policies=settings.policies.path,
             trust=trust,
         ),
         ComplianceActivities(
             database=database,
             object_store=objects,
-            sources=Inbox(settings.inbox.path),
+            sources=sources,
             policies=settings.policies.path,
             trust=trust,
         ),
@@ -68,6 +69,21 @@ def _provisioning(tools: Tools) -> list[Any]:
         ReportedSweeping(database=database, object_store=objects, runs=TemporalRuns(tools.client)),
         ReadingActivities(database=database, object_store=objects, vault=vault, trust_path=trust),
     ]
+
+
+def _sources(settings: Settings) -> Places:
+    if settings.buckets is None:
+        return Places(Inbox(settings.inbox.path), None)
+    from activities.intake.buckets import (  # noqa: PLC0415 - a client of AWS costs a worker a second and 40 MiB
+        Buckets,
+        bucket_client,
+    )
+
+    wanted = settings.buckets
+    client = bucket_client(
+        endpoint=wanted.endpoint, region=wanted.region, credentials_file=wanted.credentials_file
+    )
+    return Places(Inbox(settings.inbox.path), Buckets(client, allowed=wanted.allowed))
 
 
 def _receiver(settings: Settings) -> WebhookReceiver | None:
