@@ -93,6 +93,18 @@ def _mistold(name: str, *, counted: bool = False, text: str = "") -> Edit:
     return edit
 
 
+def _malformed(part: str) -> Edit:
+    """Refused as malformed, and with nothing in it that a store could not keep."""
+
+    def edit(made: Dossier) -> None:
+        row = made.attempt("compliance", counted=False)
+        (told,) = made.entries("attempt.refused", attempt_key=row["attempt_key"])
+        row["reason_code"] = told["body"]["reason_code"] = f"malformed_{part}"
+        told["body"][f"{part}_sha256"] = OTHER
+
+    return edit
+
+
 def _unreadable_signature(made: Dossier) -> None:
     row = made.attempt("compliance")
     row["signature"] = "\ufffd"
@@ -258,6 +270,8 @@ FORGERIES = {
     "unstated": _f("approvals", LACKS_A_PART, _unstated),
     "another statement": _f("approvals", OTHER_STATEMENT, _mistold("statement_sha256")),
     "another signature": _f("approvals", OTHER_SIGNATURE, _mistold("signature_sha256")),
+    "another malformed statement": _f("approvals", OTHER_STATEMENT, _malformed("statement")),
+    "another malformed signature": _f("approvals", OTHER_SIGNATURE, _malformed("signature")),
     "another counted statement": _f(
         "approvals", OTHER_STATEMENT, _mistold("statement_sha256", counted=True, text="\ufffd")
     ),
