@@ -3,10 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, ServerError
 
 from activities.contracts.approvals import GateStanding
 from activities.contracts.compliance import GateTerms
-from workflows.approval_gate import _decided, _outcome, _reminders, stamp, take_standing
+from workflows.approval_gate import _decided, _is_policy_violation, _outcome, _reminders, stamp, take_standing
 from workflows.batch_state import BatchState
 
 OPENED = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -81,3 +82,26 @@ def test_a_gate_over_another_digest_begins_anew() -> None:
     late = GateStanding(gate="issuance", digest="cd" * 32, satisfied=False)
     take_standing(state, late)
     assert state.gates["issuance"] == late
+
+
+@pytest.mark.parametrize(
+    ("cause", "refused"),
+    [
+        (ApplicationError("no", type="PolicyViolationError"), True),
+        (ApplicationError("no", type="IntegrityError"), False),
+        (ServerError("no"), False),
+    ],
+)
+def test_only_a_refusal_is_counted_again(cause: FailureError, refused: bool) -> None:
+    """A gate that does not stand approved any more is counted anew; any other failure ends the batch."""
+    error = ActivityError(
+        "failed",
+        scheduled_event_id=1,
+        started_event_id=2,
+        identity="",
+        activity_type="close_gate",
+        activity_id="1",
+        retry_state=None,
+    )
+    error.__cause__ = cause
+    assert _is_policy_violation(error) is refused
