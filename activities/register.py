@@ -32,7 +32,7 @@ from activities.failures import (
 )
 from activities.store import audit
 from activities.store.database import Database
-from activities.store.locks import lock
+from activities.store.locks import lock, lock_gates
 from activities.store.tables import audit_heads, batches, gates, keyring_accounts, wallets
 
 _WHOLE = {"completed", "completed_with_exceptions"}
@@ -225,7 +225,7 @@ def _require_undone(connection: Connection, batch_no: int) -> None:
 
 def _close_gates(connection: Connection, row: Row[Any]) -> None:
     """Behind the lock that decisions are counted under, so that none counts after the end."""
-    lock(connection, f"gates/{row.batch_id}")
+    lock_gates(connection, row.batch_id)
     closed = connection.execute(
         update(gates)
         .where(gates.c.batch_no == row.batch_no, gates.c.outcome.is_(None))

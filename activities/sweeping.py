@@ -46,7 +46,6 @@ _ATTESTED: Final = text(
     SELECT b.batch_id FROM batches b
     WHERE b.ended_at > clock_timestamp() - interval '1 day'
       AND EXISTS (SELECT FROM attestations a WHERE a.batch_no = b.batch_no)
-    ORDER BY b.batch_no
     """
 )
 """Of those that ended lately, the ones that lack nothing but their bundle perhaps."""

@@ -28,7 +28,6 @@ from activities.approvals.gates import (
     BatchCase,
     OpenHold,
     batch_case,
-    lock_gates,
     moment,
     open_gates,
     open_hold_count,
@@ -57,6 +56,7 @@ from activities.contracts.shapes import BatchStep, Undone, batch_chain
 from activities.failures import PolicyViolationError, ServiceUnavailableError
 from activities.store import audit
 from activities.store.database import Database, hold_fence
+from activities.store.locks import lock_gates
 from activities.store.tables import adjudications, gates
 from activities.trust.judging import Attempt
 from activities.trust.mounted import mounted_trust
@@ -92,9 +92,9 @@ class ApprovalsActivities(Approvals):
             require_planned_gate(case, step.gate, step.terms.roles)
             lock_gates(connection, step.batch_id)
             _insert_gate(connection, case, step)
-            now_standing = _stand(connection, case, step.gate, step.digest, trust)
+            stands = _stand(connection, case, step.gate, step.digest, trust)
             expires_at = stored_expiry(connection, case, step.gate, step.digest)
-            return OpenedGate(**asdict(now_standing), expires_at=expires_at)
+            return OpenedGate(**asdict(stands), expires_at=expires_at)
 
     @activity.defn
     def record_attempt(self, step: RecordAttempt) -> RecordedAttempt:

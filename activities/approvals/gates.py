@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, func, or_, select, text
+from sqlalchemy import Connection, Row, Select, and_, func, or_, select, text
 
 from activities.contracts.approvals import GateStanding
 from activities.failures import InvalidRequestError, PolicyViolationError, StaleFenceError
 from activities.policy.shape import load_policy
-from activities.store.locks import lock
 from activities.store.tables import attempts, batches, gates, plans
 from activities.trust.gates import GateRule
 from activities.trust.judging import Attempt, Gate, GateContext, Requester, tally
@@ -126,11 +125,6 @@ def require_planned_gate(case: BatchCase, gate: str, roles: Mapping[str, int]) -
         raise PolicyViolationError("the plan has no such gate")
 
 
-def lock_gates(connection: Connection, batch_id: str) -> None:
-    """Lets one transaction at a time count or settle for a batch, until this one ends."""
-    lock(connection, f"gates/{batch_id}")
-
-
 def moment(connection: Connection) -> datetime:
     """Reads the database's clock: the one reading a transaction judges by."""
     now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
@@ -197,26 +191,20 @@ def _ungated_pauses(connection: Connection, case: BatchCase) -> list[bool]:
 
 def stored_gate(connection: Connection, case: BatchCase, name: str, digest: str) -> Gate | None:
     """Gives a gate as it was opened, open or closed; a hold has no row."""
-    row = connection.execute(
-        select(gates).where(
-            gates.c.batch_no == case.batch_no,
-            gates.c.gate == name,
-            gates.c.digest == bytes.fromhex(digest),
-        )
-    ).one_or_none()
+    row = connection.execute(_gate_row(case, name, digest)).one_or_none()
     return None if row is None else _gate(row)
 
 
 def stored_expiry(connection: Connection, case: BatchCase, name: str, digest: str) -> str:
     """Gives until when a gate waits, RFC 3339 UTC to the second, as it was opened first."""
-    expires_at: datetime = connection.execute(
-        select(gates.c.expires_at).where(
-            gates.c.batch_no == case.batch_no,
-            gates.c.gate == name,
-            gates.c.digest == bytes.fromhex(digest),
-        )
-    ).scalar_one()
-    return instant_text(expires_at)
+    return instant_text(connection.execute(_gate_row(case, name, digest)).one().expires_at)
+
+
+def _gate_row(case: BatchCase, name: str, digest: str) -> Select[Any]:
+    own = gates.c
+    return select(gates).where(
+        own.batch_no == case.batch_no, own.gate == name, own.digest == bytes.fromhex(digest)
+    )
 
 
 def standing(

@@ -7,7 +7,7 @@ import io
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import boto3
 import botocore.session
@@ -52,7 +52,7 @@ class Buckets:
             answer = self._client.get_object(Bucket=bucket, Key=key)
             with closing(answer["Body"]) as body:
                 require_size(answer["ContentLength"], bytes_max=self._bytes_max)
-                stream = io.BufferedReader(cast("io.RawIOBase", _Readable(body)), BLOCK)
+                stream = io.BufferedReader(_Readable(body), BLOCK)
                 yield OpenedSource(stream, bytes_max=self._bytes_max)
 
     def _place(self, uri: str) -> tuple[str, str]:
@@ -89,11 +89,11 @@ def _told_as_ours() -> Iterator[None]:
         yield
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") in _MISSING:
-            missing: Exception = InvalidRequestError("source.uri: no object of that key is in the bucket")
+            told: Exception = InvalidRequestError("source.uri: no object of that key is in the bucket")
         else:
-            missing = ServiceUnavailableError("bucket")
+            told = ServiceUnavailableError("bucket")
     except (BotoCoreError, OSError):
-        missing = ServiceUnavailableError("bucket")
+        told = ServiceUnavailableError("bucket")
     else:
         return
-    raise missing
+    raise told

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from temporalio import activity
 
-from activities.approvals.gates import lock_gates
 from activities.clients.object_store import ObjectStore
 from activities.contracts.screening import (
     ApplyListChanges,
@@ -32,6 +31,7 @@ from activities.screening.pinning import pin, pinned_lists, read_newest, screeni
 from activities.screening.slices import SliceScreener
 from activities.store import audit
 from activities.store.database import Database, hold_fence
+from activities.store.locks import lock_gates
 
 
 class ScreeningActivities(Screening):

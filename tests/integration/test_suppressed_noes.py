@@ -13,8 +13,9 @@ from activities.activation.announcements import Announcer
 from activities.approvals import gates
 from activities.approvals.activities import ApprovalsActivities
 from activities.approvals.attempts import Ruling, rule_on, write_attempt
-from activities.approvals.gates import HOLD, batch_case, lock_gates, moment
+from activities.approvals.gates import HOLD, batch_case, moment
 from activities.contracts.approvals import RecordAttempt, RecordedAttempt
+from activities.store.locks import lock_gates
 from activities.trust.judging import Attempt
 from activities.trust.reasons import SENTENCES, Reason
 from tests.integration.builders import HELD_EARLY, BatchOnRecord

@@ -74,7 +74,7 @@ def _provisioning(tools: Tools) -> list[Any]:
 def _sources(settings: Settings) -> Places:
     if settings.buckets is None:
         return Places(Inbox(settings.inbox.path), None)
-    from activities.intake.buckets import (  # noqa: PLC0415 - a client of AWS costs a worker a second and 40 MiB
+    from activities.intake.buckets import (  # noqa: PLC0415 - a client of AWS costs a worker 0.4 s and 50 MiB
         Buckets,
         bucket_client,
     )

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import insert
 
-from activities.approvals.gates import lock_gates
 from activities.contracts.approvals import RecordRefusal
 from activities.failures import IntegrityError
+from activities.store.locks import lock_gates
 from activities.store.tables import adjudications
 from tests.integration.gates.room import (
     HOLD_DIGEST,
